@@ -1,0 +1,19 @@
+//! Seeds, configs, atomic files and run folders.
+//!
+//! The layer under everything else. It holds no tensors, reads no data sets, and is the only crate that makes
+//! random numbers: [`Seed`] is handed down, never created on the way.
+//!
+//! ```
+//! use razor_core::Seed;
+//!
+//! let seed = Seed::new(0);
+//! assert_eq!(seed.derive("shuffle", 1), seed.derive("shuffle", 1));
+//! ```
+
+mod atomic;
+mod error;
+mod seed;
+
+pub use atomic::{read_json_lines, write_atomic, write_json, write_json_lines};
+pub use error::CoreError;
+pub use seed::Seed;

@@ -1,0 +1,51 @@
+//! From raw files to examples: MNIST, FashionMNIST and their procedural stand-ins.
+//!
+//! Files are found, unpacked, parsed and compared with the SHA-256 sums of `datasets/manifest.toml` before anyone sees a
+//! pixel; a file that is there but wrong is an error, never a reason to fall back. Without files, stand-ins are drawn
+//! from a seed, and carry [`Provenance::Procedural`] into every record.
+//!
+//! This crate must never hold a tensor, download anything that nobody was told of, or pass procedural images off as
+//! real ones.
+//!
+//! ```
+//! use razor_core::Seed;
+//! use razor_data::{DatasetId, PictureStyle, Split, procedural_images, render_example};
+//!
+//! let digits = procedural_images(DatasetId::Mnist, Seed::new(0), 100, 10);
+//! assert_eq!(digits.train.len(), 100);
+//! let text = render_example(&digits, Split::Train, 0, PictureStyle::Ascii)?;
+//! assert!(text.contains("procedural data"));
+//! # Ok::<(), razor_data::DataError>(())
+//! ```
+
+mod dataset;
+mod error;
+mod fetch;
+#[cfg(feature = "hub")]
+mod hub;
+#[cfg(not(feature = "hub"))]
+#[path = "no_hub.rs"]
+mod hub;
+#[cfg(feature = "hub")]
+mod hub_parquet;
+mod idx;
+mod image_set;
+mod load;
+mod manifest;
+mod picture;
+mod procedural;
+mod sources;
+mod state;
+mod unpack;
+
+pub use dataset::{DatasetId, Provenance, Split};
+pub use error::{DataError, Looked};
+pub use fetch::{FetchEvent, Fetched, fetch};
+pub use idx::{parse_idx_images, parse_idx_labels};
+pub use image_set::{FileRecord, IMAGE_LEN, IMAGE_SIDE, ImageDataset, ImageSet, N_CLASSES};
+pub use load::{DataPolicy, load_images, load_or_generate};
+pub use manifest::{DatasetEntry, FileEntry, HubEntry, Manifest};
+pub use picture::{PictureStyle, render_example};
+pub use procedural::procedural_images;
+pub use sources::{FetchListener, Sources};
+pub use state::{DatasetState, FileCheck, inspect};

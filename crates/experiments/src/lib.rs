@@ -1,0 +1,1 @@
+//! Presets, sweeps and the studies.

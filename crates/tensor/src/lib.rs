@@ -1,0 +1,22 @@
+//! Pure functions on tensors: log-probabilities, divergences, cross-entropy.
+//!
+//! No model, no config, no file and no randomness in here, so that every function can be checked against a
+//! hand-worked tensor. Works on whatever device its arguments live on, with or without gradients.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use razor_tensor::{kl_divergence, log_probs};
+//!
+//! let device = Device::flex();
+//! let reference = log_probs(Tensor::<2>::from_data([[1.0, 2.0, 3.0]], &device));
+//! let same = kl_divergence(reference.clone(), reference); // [B]
+//! assert_eq!(same.into_scalar::<f32>(), 0.0);
+//! ```
+
+mod divergence;
+mod log_prob;
+mod loss;
+
+pub use divergence::{distribution_l2, kl_divergence, total_variation};
+pub use log_prob::{label_log_probs, log_probs};
+pub use loss::weighted_cross_entropy;
