@@ -1,7 +1,7 @@
 //! Calling cargo, and the `razor` that it builds.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -14,7 +14,9 @@ use crate::llvm;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in a folder of the workspace")
 }
 
 /// A cargo that works in the workspace root.
@@ -26,9 +28,15 @@ pub(crate) fn cargo() -> Command {
     command.current_dir(root());
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix))
+        if [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+        ]
+        .iter()
+        .any(|prefix| text.starts_with(prefix))
         {
             command.env_remove(&name);
         }
@@ -36,11 +44,22 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The program and arguments as one would type them.
+/// The program with its arguments and the variables set for it, as one would type them.
 pub(crate) fn shown(command: &Command) -> String {
+    let quoted = |word: &OsStr| {
+        let text = word.to_string_lossy();
+        if text.contains(' ') {
+            format!("'{text}'")
+        } else {
+            text.into_owned()
+        }
+    };
+    let set = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.display(), quoted(value?))));
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    set.chain(words.map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// Builds `razor` in the release profile with one backend and returns the path of the binary.
@@ -55,9 +74,15 @@ pub(crate) fn build_razor(backend: Backend) -> anyhow::Result<PathBuf> {
         llvm::check()?;
     }
     let mut command = cargo();
-    command.args(["build", "--release", "--package", "razor-cli"]).args(backend.cargo_flags());
-    command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", shown(&command)))?;
+    command
+        .args(["build", "--release", "--package", "razor-cli"])
+        .args(backend.cargo_flags());
+    command
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
     let messages = BufReader::new(child.stdout.take().expect("standard output was piped"));
     let mut razor = None;
     for line in messages.lines() {
@@ -97,11 +122,15 @@ pub(crate) fn run_razor(backend: Backend, args: Vec<OsString>) -> anyhow::Result
 /// When the program cannot be started.
 pub(crate) fn become_command(mut command: Command) -> anyhow::Result<ExitCode> {
     #[cfg(unix)]
-    let status: std::io::Result<std::process::ExitStatus> = Err(std::os::unix::process::CommandExt::exec(&mut command));
+    let status: std::io::Result<std::process::ExitStatus> =
+        Err(std::os::unix::process::CommandExt::exec(&mut command));
     #[cfg(not(unix))]
     let status = command.status();
     let status = status.with_context(|| format!("cannot start `{}`", shown(&command)))?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 #[cfg(test)]
@@ -110,11 +139,22 @@ mod tests {
 
     #[test]
     fn the_binary_is_found_among_the_messages_of_cargo() {
-        let built = r#"{"reason":"compiler-artifact","target":{"name":"razor"},"executable":"t/release/razor"}"#;
+        let built =
+            r#"{"reason":"compiler-artifact","target":{"name":"razor"},"executable":"t/release/razor"}"#;
         assert_eq!(razor_path(built), Some(PathBuf::from("t/release/razor")));
         let library = r#"{"reason":"compiler-artifact","target":{"name":"razor_core"},"executable":null}"#;
         assert_eq!(razor_path(library), None);
         assert_eq!(razor_path("a line that a build script printed"), None);
+    }
+
+    #[test]
+    fn a_shown_command_can_be_typed() {
+        let mut command = Command::new("cargo");
+        command
+            .args(["doc", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .env_remove("CARGO_PKG_NAME");
+        assert_eq!(shown(&command), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
     }
 
     #[test]

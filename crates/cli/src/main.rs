@@ -1,1 +1,61 @@
-fn main(){}
+//! `razor`: reproduces studies, redraws their reports, looks after their data, measures its own speed.
+//!
+//! The only crate that names a backend. It parses, prints and chooses exit codes; everything else is in the libraries.
+//! Exit codes: 0 success, 1 failure, 2 bad usage, 130 interrupted.
+
+mod args;
+mod backend;
+mod bench;
+mod data;
+mod interrupt;
+mod progress;
+mod report;
+mod reproduce;
+mod reproduce_parity;
+mod reproduce_theory;
+mod terminal;
+
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::thread;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+/// Tensors come and go many times a step; glibc maps and unmaps each of them, which halves the speed of training.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Reproduce(args) => reproduce::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Data(args) => data::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::print_error(&error);
+            if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// An option or value that cannot be used, known only after the command line was parsed.
+#[derive(Debug)]
+struct UsageError(String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// As many as the machine has cores, unless the user says otherwise.
+fn n_workers(given: Option<usize>) -> usize {
+    given.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get))
+}

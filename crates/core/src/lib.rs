@@ -11,9 +11,11 @@
 //! ```
 
 mod atomic;
+mod config;
 mod error;
 mod seed;
 
 pub use atomic::{read_json_lines, write_atomic, write_json, write_json_lines};
+pub use config::{fingerprint, load_config};
 pub use error::CoreError;
 pub use seed::Seed;

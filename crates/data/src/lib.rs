@@ -36,6 +36,8 @@ mod picture;
 mod procedural;
 mod sources;
 mod state;
+#[cfg(test)]
+mod testing;
 mod unpack;
 
 pub use dataset::{DatasetId, Provenance, Split};

@@ -6,9 +6,7 @@ use serde::Deserialize;
 
 use crate::dataset::DatasetId;
 
-static EMBEDDED: LazyLock<Manifest> = LazyLock::new(|| {
-    toml::from_str(include_str!("../../../datasets/manifest.toml")).expect("a test parses the manifest")
-});
+static EMBEDDED: LazyLock<Manifest> = LazyLock::new(Manifest::parse);
 
 /// `datasets/manifest.toml`.
 #[derive(Debug, Deserialize)]
@@ -85,19 +83,32 @@ impl Manifest {
         &EMBEDDED
     }
 
+    /// A copy of one's own.
+    pub(crate) fn parse() -> Self {
+        toml::from_str(include_str!("../../../datasets/manifest.toml")).expect("a test parses the manifest")
+    }
+
     /// The entry of one data set.
     ///
     /// # Panics
     /// When the manifest lacks the data set; the embedded one has all.
     pub fn entry(&self, id: DatasetId) -> &DatasetEntry {
-        self.datasets.iter().find(|entry| entry.id == id).expect("the manifest has an entry for every data set")
+        self.datasets
+            .iter()
+            .find(|entry| entry.id == id)
+            .expect("the manifest has an entry for every data set")
     }
 }
 
 impl DatasetEntry {
     /// The four files: training images and labels, test images and labels.
     pub fn files(&self) -> [&FileEntry; 4] {
-        [&self.train_images, &self.train_labels, &self.test_images, &self.test_labels]
+        [
+            &self.train_images,
+            &self.train_labels,
+            &self.test_images,
+            &self.test_labels,
+        ]
     }
 
     /// The name of a class, by label.
@@ -113,7 +124,12 @@ impl FileEntry {
     /// Names under which the file is found in the wild, best first.
     pub(crate) fn name_variants(&self) -> [String; 4] {
         let dotted = self.name.replace("-idx", ".idx");
-        [self.name.clone(), format!("{}.gz", self.name), dotted.clone(), format!("{dotted}.gz")]
+        [
+            self.name.clone(),
+            format!("{}.gz", self.name),
+            dotted.clone(),
+            format!("{dotted}.gz"),
+        ]
     }
 }
 
@@ -130,16 +146,25 @@ mod tests {
             assert_eq!(entry.folders[0], id.name());
             for file in entry.files() {
                 let is_image = file.name.contains("images");
-                let expected = if is_image { 16 + u64::from(file.count) * IMAGE_LEN as u64 } else { 8 + u64::from(file.count) };
+                let expected = if is_image {
+                    16 + u64::from(file.count) * IMAGE_LEN as u64
+                } else {
+                    8 + u64::from(file.count)
+                };
                 assert_eq!(file.bytes, expected, "{}", file.name);
-                assert!(file.sha256.len() == 64 && file.sha256.bytes().all(|b| b"0123456789abcdef".contains(&b)));
+                assert!(
+                    file.sha256.len() == 64 && file.sha256.bytes().all(|b| b"0123456789abcdef".contains(&b))
+                );
             }
         }
     }
 
     #[test]
     fn both_spellings_of_a_name_are_known() {
-        let names = Manifest::embedded().entry(DatasetId::Mnist).train_images.name_variants();
+        let names = Manifest::embedded()
+            .entry(DatasetId::Mnist)
+            .train_images
+            .name_variants();
         assert_eq!(names[1], "train-images-idx3-ubyte.gz");
         assert_eq!(names[2], "train-images.idx3-ubyte");
     }

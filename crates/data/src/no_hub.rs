@@ -1,6 +1,5 @@
 //! Stands in for the hub in builds without the feature `hub`: nothing is cached, nothing can be downloaded.
 
-use std::env;
 use std::ffi::OsString;
 
 use crate::error::DataError;
@@ -18,10 +17,6 @@ impl Settings {
         Self
     }
 
-    pub(crate) fn from_environment() -> Self {
-        Self::from_lookup(|name| env::var_os(name))
-    }
-
     pub(crate) fn describe(&self) -> String {
         "the Hugging Face hub".to_owned()
     }
@@ -36,5 +31,8 @@ pub(crate) fn download(
     _: &Settings,
     _: &FetchListener,
 ) -> Result<[Unpacked; 4], DataError> {
-    Err(DataError::Hub { id: entry.id, reason: NOT_DOWNLOADED.to_owned() })
+    Err(DataError::Hub {
+        id: entry.id,
+        reason: NOT_DOWNLOADED.to_owned(),
+    })
 }

@@ -20,7 +20,7 @@ pub type FetchListener = Arc<dyn Fn(&FetchEvent) + Send + Sync>;
 #[derive(Clone)]
 pub struct Sources {
     pub(crate) places: Vec<Place>,
-    pub(crate) hub: Option<hub::Settings>,
+    pub(crate) hub: hub::Settings,
     pub(crate) listener: Option<FetchListener>,
 }
 
@@ -65,15 +65,28 @@ impl Sources {
     /// An empty variable counts as unset.
     pub fn from_lookup(data_dir: Option<PathBuf>, lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let (hub, listener) = (hub::Settings::from_lookup(variable), None);
         if let Some(path) = data_dir {
-            let places = vec![Place { given_by: GivenBy::Option, path }];
-            return Self { places, hub: None, listener: None };
+            let given_by = GivenBy::Option;
+            return Self {
+                places: vec![Place { given_by, path }],
+                hub,
+                listener,
+            };
         }
-        let from_variable =
-            variable("RAZOR_DATA").map(|path| Place { given_by: GivenBy::Variable, path: path.into() });
-        let default = Place { given_by: GivenBy::Default, path: Path::new("datasets").join("raw") };
-        let places = from_variable.into_iter().chain([default]).collect();
-        Self { places, hub: Some(hub::Settings::from_lookup(variable)), listener: None }
+        let from_variable = variable("RAZOR_DATA").map(|path| Place {
+            given_by: GivenBy::Variable,
+            path: path.into(),
+        });
+        let default = Place {
+            given_by: GivenBy::Default,
+            path: Path::new("datasets").join("raw"),
+        };
+        Self {
+            places: from_variable.into_iter().chain([default]).collect(),
+            hub,
+            listener,
+        }
     }
 
     /// Lets [`load_images`](crate::load_images) download what it finds nowhere, and says who is told.
@@ -86,9 +99,18 @@ impl Sources {
         self
     }
 
+    /// Whether the user named the only folder to look in.
+    pub(crate) fn is_explicit(&self) -> bool {
+        self.places.iter().any(|place| place.given_by == GivenBy::Option)
+    }
+
     /// The folder that a fetched data set is stored below.
     pub(crate) fn store_dir(&self) -> &Path {
-        &self.places.last().expect("there is always a place: the explicit one or the default").path
+        &self
+            .places
+            .last()
+            .expect("there is always a place: the explicit one or the default")
+            .path
     }
 }
 
@@ -123,7 +145,10 @@ pub(crate) fn locate(entry: &DatasetEntry, sources: &Sources) -> Result<Located,
         } else {
             "no such folder".to_owned()
         };
-        looked.push(Looked { place: format!("{} ({})", place.path.display(), place.given_by.name()), outcome });
+        looked.push(Looked {
+            place: format!("{} ({})", place.path.display(), place.given_by.name()),
+            outcome,
+        });
     }
     Ok(Located::Nowhere(looked))
 }
@@ -131,7 +156,11 @@ pub(crate) fn locate(entry: &DatasetEntry, sources: &Sources) -> Result<Located,
 fn search_place(entry: &DatasetEntry, place: &Place) -> Result<Option<FoundFiles>, DataError> {
     let (path, given_by) = (place.path.clone(), place.given_by.name());
     if place.given_by != GivenBy::Default && !path.is_dir() {
-        return Err(DataError::NotAFolder { path, given_by, id: entry.id });
+        return Err(DataError::NotAFolder {
+            path,
+            given_by,
+            id: entry.id,
+        });
     }
     let mut incomplete = None;
     for folder in entry.folders.iter().map(|name| path.join(name)) {
@@ -144,8 +173,17 @@ fn search_place(entry: &DatasetEntry, place: &Place) -> Result<Option<FoundFiles
     match (incomplete, place.given_by) {
         (Some(error), _) => Err(error),
         (None, GivenBy::Option) => {
-            let expected = entry.folders.iter().map(|name| path.join(name).display().to_string()).collect();
-            Err(DataError::LacksSet { path, given_by, id: entry.id, expected })
+            let expected = entry
+                .folders
+                .iter()
+                .map(|name| path.join(name).display().to_string())
+                .collect();
+            Err(DataError::LacksSet {
+                path,
+                given_by,
+                id: entry.id,
+                expected,
+            })
         }
         (None, GivenBy::Variable | GivenBy::Default) => Ok(None),
     }
@@ -165,7 +203,113 @@ fn search_folder(entry: &DatasetEntry, folder: PathBuf) -> Result<Option<FoundFi
         return Ok(None);
     }
     match paths {
-        [Some(a), Some(b), Some(c), Some(d)] => Ok(Some(FoundFiles { paths: [a, b, c, d], folder })),
-        _ => Err(DataError::Incomplete { path: folder, id: entry.id, missing }),
+        [Some(a), Some(b), Some(c), Some(d)] => Ok(Some(FoundFiles {
+            paths: [a, b, c, d],
+            folder,
+        })),
+        _ => Err(DataError::Incomplete {
+            path: folder,
+            id: entry.id,
+            missing,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::testing::SmallSet;
+
+    fn with_variable(dir: &Path) -> Sources {
+        Sources::from_lookup(None, |name| (name == "RAZOR_DATA").then(|| dir.into()))
+    }
+
+    fn found_in(sources: &Sources) -> Option<PathBuf> {
+        match locate(&SmallSet::new().entry, sources).unwrap() {
+            Located::Found(found) => Some(found.folder),
+            Located::Nowhere(_) => None,
+        }
+    }
+
+    fn refusal(sources: &Sources) -> String {
+        locate(&SmallSet::new().entry, sources).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn both_layouts_and_spellings_are_found() {
+        for folder in ["mnist", "MNIST/raw"] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = dir.path().join(folder);
+            SmallSet::new().write(&folder);
+            let dotted = folder.join("t10k-images.idx3-ubyte");
+            fs::rename(folder.join("t10k-images-idx3-ubyte"), dotted).unwrap();
+            assert_eq!(found_in(&with_variable(dir.path())), Some(folder.clone()));
+            assert_eq!(found_in(&Sources::new(Some(dir.path().to_owned()))), Some(folder));
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_named_must_be_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let message = refusal(&Sources::new(Some(file.clone())));
+        assert!(
+            message.contains("--data is") && message.contains("which is not a folder"),
+            "{message}"
+        );
+        let message = refusal(&with_variable(&file));
+        assert!(
+            message.contains("RAZOR_DATA is") && message.contains("which is not a folder"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_explicit_folder_without_the_set_is_an_error_but_a_variable_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = refusal(&Sources::new(Some(dir.path().to_owned())));
+        assert!(
+            message.contains("does not hold mnist") && message.contains("MNIST/raw"),
+            "{message}"
+        );
+        let sources = with_variable(dir.path());
+        let Located::Nowhere(looked) = locate(&SmallSet::new().entry, &sources).unwrap() else {
+            panic!("an empty folder holds no data set");
+        };
+        assert_eq!(
+            (looked.len(), looked[0].outcome.as_str()),
+            (2, "no mnist, no MNIST/raw")
+        );
+    }
+
+    #[test]
+    fn an_incomplete_set_names_the_missing_files() {
+        let dir = tempfile::tempdir().unwrap();
+        SmallSet::new().write(&dir.path().join("mnist"));
+        fs::remove_file(dir.path().join("mnist/train-labels-idx1-ubyte")).unwrap();
+        let message = refusal(&with_variable(dir.path()));
+        assert!(
+            message.contains("mnist is incomplete, missing train-labels-idx1-ubyte"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_explicit_folder_is_the_only_place() {
+        let sources = Sources::from_lookup(Some("given".into()), |_| Some("set".into()));
+        assert_eq!(
+            sources.places,
+            [Place {
+                given_by: GivenBy::Option,
+                path: "given".into()
+            }]
+        );
+        assert!(sources.is_explicit());
+        let unset = Sources::from_lookup(None, |_| Some(OsString::new()));
+        assert_eq!(unset.places.len(), 1, "an empty variable counts as unset");
+        assert!(!unset.is_explicit());
     }
 }

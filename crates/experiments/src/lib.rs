@@ -1,1 +1,21 @@
-//! Presets, sweeps and the studies.
+//! The studies: presets, sweeps, gates and reports.
+//!
+//! From images to a page in few hops: a preset gives a plan, the plan gives runs, each run leaves records in its
+//! folder, and summary and report are made from the records alone. Nothing here chooses a backend or prints.
+//!
+//! ```
+//! use razor_experiments::parity::ParityConfig;
+//!
+//! let config = ParityConfig::preset("quick", &["finetune.group_size=4".to_owned()])?;
+//! assert_eq!(config.finetune.group_size, 4);
+//! # Ok::<(), razor_experiments::ExperimentError>(())
+//! ```
+
+mod environment;
+mod error;
+pub mod parity;
+mod pool;
+pub mod theory;
+
+pub use environment::Environment;
+pub use error::ExperimentError;

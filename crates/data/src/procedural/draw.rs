@@ -12,6 +12,11 @@ impl Draw {
         Self(seed.rng())
     }
 
+    /// A stream of its own, so that it can be kept aside.
+    pub(super) fn fork(&mut self) -> Self {
+        Self::new(Seed::new(self.0.random()))
+    }
+
     /// Uniform in `[low, high)`.
     pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.0.random::<f32>()

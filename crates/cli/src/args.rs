@@ -1,0 +1,330 @@
+//! The command line: every command, option and example.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use razor_data::{DataPolicy, DatasetId, Split};
+use razor_experiments::parity::PARITY_PRESETS;
+
+use crate::backend::VERSION;
+
+/// Fine-tunes a model on a new task and tells what it forgets.
+#[derive(Debug, Parser)]
+#[command(name = "razor", version = VERSION, arg_required_else_help = true, max_term_width = 110, after_help = "\
+Example:
+  razor reproduce parity --preset smoke --procedural")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Reproduce(ReproduceArgs),
+    Report(ReportArgs),
+    Data(DataArgs),
+    Bench(BenchArgs),
+}
+
+/// Run a whole study: plan, runs, report
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The plan comes first: data, number of runs, expected time and memory. Finished runs are never \
+lost: interrupt with Ctrl-C, continue with --resume.
+
+Examples:
+  razor reproduce parity
+  razor reproduce parity --preset standard --data datasets/raw --out runs/parity
+  razor reproduce parity --preset smoke --procedural --set finetune.group_size=4 --dry-run")]
+pub(crate) struct ReproduceArgs {
+    /// Which study: `parity` (does RL forget less than SFT?) or `theory` (where on-policy learning ends up)
+    #[arg(value_parser = parse_study)]
+    pub(crate) study: Study,
+    /// Size of the study
+    #[arg(long, value_name = "NAME", default_value = "quick", value_parser = PossibleValuesParser::new(PARITY_PRESETS))]
+    pub(crate) preset: String,
+    #[command(flatten)]
+    pub(crate) data: DataChoice,
+    /// Folder of the study [default: runs/STUDY-PRESET]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seed of everything that is random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Continue a study that was stopped; finished runs are kept
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Runs at a time, one core each [default: all cores]
+    #[arg(long, value_name = "N", value_parser = parse_n_workers)]
+    pub(crate) workers: Option<usize>,
+    /// Change one value of the preset, such as finetune.group_size=4; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print the plan, the expected time and memory, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// No plan and no progress, only the result
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Print the result (with --dry-run the plan) as JSON, everything else to standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which images, and from where.
+#[derive(Debug, Args)]
+pub(crate) struct DataChoice {
+    /// Folder of the real images, searched alone [default: $RAZOR_DATA, datasets/raw, the Hugging Face cache and hub]
+    #[arg(long, value_name = "DIR", conflicts_with = "procedural")]
+    pub(crate) data: Option<PathBuf>,
+    /// Use generated stand-ins even when the real images are here
+    #[arg(long)]
+    pub(crate) procedural: bool,
+    /// Fail, instead of using stand-ins, when the real images cannot be had
+    #[arg(long, conflicts_with = "procedural")]
+    pub(crate) require_real: bool,
+}
+
+impl DataChoice {
+    pub(crate) fn policy(&self) -> DataPolicy {
+        match (self.procedural, self.require_real) {
+            (true, _) => DataPolicy::ProceduralOnly,
+            (false, true) => DataPolicy::RealOnly,
+            (false, false) => DataPolicy::Auto,
+        }
+    }
+
+    /// The first of these options that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.data.is_some(), "--data"),
+            (self.procedural, "--procedural"),
+            (self.require_real, "--require-real"),
+        ];
+        given.into_iter().find_map(|(is_given, name)| is_given.then_some(name))
+    }
+}
+
+/// A study that this version has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Study {
+    Parity,
+    Theory,
+}
+
+impl Study {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Parity => "parity",
+            Self::Theory => "theory",
+        }
+    }
+}
+
+fn parse_study(name: &str) -> Result<Study, String> {
+    match name {
+        "parity" => Ok(Study::Parity),
+        "theory" => Ok(Study::Theory),
+        "llm" | "robotics" | "circuits" => {
+            Err("this study is not available yet; available now: parity, theory".to_owned())
+        }
+        _ => Err("no study has this name; expected parity or theory".to_owned()),
+    }
+}
+
+fn parse_n_workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n_workers @ 1..=1024) => Ok(n_workers),
+        _ => Err("expected a whole number from 1 to 1024".to_owned()),
+    }
+}
+
+/// Redraw a study's report from its records
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Trains nothing. Works on a study that was stopped, with the runs that are done.
+
+Example:
+  razor report runs/parity-quick")]
+pub(crate) struct ReportArgs {
+    /// The folder that `razor reproduce --out` wrote
+    pub(crate) dir: PathBuf,
+    /// Print nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The data sets: what there is, where from, whether every byte is right
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true, after_help = "\
+Example:
+  razor data list")]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// List the data sets: state, licence, where they were found
+    #[command(after_help = "\
+Example:
+  razor data list --data datasets/raw")]
+    List(DataQuery),
+    /// Download data sets from the Hugging Face hub
+    #[command(after_help = "\
+Files go to --data DIR or to datasets/raw. HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+
+Examples:
+  razor data fetch
+  razor data fetch mnist --data datasets/raw")]
+    Fetch(FetchArgs),
+    /// Check every file byte for byte; exit 1 when one is missing or wrong
+    #[command(after_help = "\
+Example:
+  razor data verify --data datasets/raw")]
+    Verify(DataQuery),
+    /// Show one example
+    #[command(after_help = "\
+Examples:
+  razor data show mnist --index 7
+  razor data show fashion_mnist --split test --procedural --seed 1")]
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataQuery {
+    /// Data sets [default: all]
+    #[arg(value_name = "NAME", value_parser = parse_dataset)]
+    pub(crate) names: Vec<DatasetId>,
+    /// Folder of the data sets, searched alone [default: $RAZOR_DATA, datasets/raw, the Hugging Face cache]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Data sets [default: all]
+    #[arg(value_name = "NAME", value_parser = parse_dataset)]
+    pub(crate) names: Vec<DatasetId>,
+    /// Folder to write to [default: datasets/raw]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Data set
+    #[arg(value_parser = parse_dataset)]
+    pub(crate) name: DatasetId,
+    /// Which example, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) index: usize,
+    /// Which part
+    #[arg(long, default_value = "train")]
+    pub(crate) split: SplitName,
+    /// Folder of the data sets, searched alone [default: $RAZOR_DATA, datasets/raw, the Hugging Face cache]
+    #[arg(long, value_name = "DIR", conflicts_with = "procedural")]
+    pub(crate) data: Option<PathBuf>,
+    /// Show the generated stand-in that a study with the same seed would use
+    #[arg(long)]
+    pub(crate) procedural: bool,
+    /// Seed of the stand-in
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print label and pixels as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SplitName {
+    Train,
+    Test,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Train => Self::Train,
+            SplitName::Test => Self::Test,
+        }
+    }
+}
+
+fn parse_dataset(name: &str) -> Result<DatasetId, razor_data::DataError> {
+    name.parse()
+}
+
+/// Measure how fast this machine is
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true, after_help = "\
+Example:
+  razor bench parity --seconds 2")]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Training and evaluation of the ParityMNIST network, one model per core
+    #[command(after_help = "\
+`cargo xtask bench parity` runs this beside PyTorch and prints the ratios. Leave the machine alone meanwhile.
+
+Example:
+  razor bench parity --seconds 2 --json")]
+    Parity(BenchParityArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchParityArgs {
+    /// Least length of each measurement
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = parse_seconds)]
+    pub(crate) seconds: f64,
+    /// Models at a time, one core each [default: all cores]
+    #[arg(long, value_name = "N", value_parser = parse_n_workers)]
+    pub(crate) workers: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(seconds),
+        _ => Err("expected a number of seconds above 0, at most 3600".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example") && help.contains("\n  razor "), "{}: {help:?}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -1,0 +1,131 @@
+//! The lists of a summary as tables, for the page and for the terminal.
+
+use crate::number::NumberFormat::{Fixed, Percent, Significant};
+use crate::summary::{MatchAxis, Matched, Predictor, PredictorInputs, Residual};
+use crate::table::{Cell, Column, Table};
+
+/// The methods where they agree on `axis`: one row per level and method, in the order of `matched`.
+#[must_use]
+pub fn matched_table(matched: &[Matched], axis: MatchAxis) -> Table {
+    let (name, what, level) = match axis {
+        MatchAxis::Accuracy => {
+            let level = Column::number("Matched at", "", Percent(1));
+            ("matched_accuracy", "equal new-task accuracy", level)
+        }
+        MatchAxis::Kl => (
+            "matched_kl",
+            "equal forward KL",
+            Column::number("Matched at", "nats", Fixed(2)),
+        ),
+        MatchAxis::LearningRate => {
+            let level = Column::number("Matched at", "", Significant(2));
+            ("matched_learning_rate", "equal peak learning rate", level)
+        }
+    };
+    let caption =
+        format!("Methods at {what}, with 95 % intervals. A dash: the method does not reach the level.");
+    let columns = vec![
+        level,
+        Column::text("Method"),
+        Column::number("New task", "", Percent(1)),
+        Column::number("Prior task", "", Percent(1)),
+        Column::number("Forward KL", "nats", Fixed(2)),
+    ];
+    let mut table = Table::new(name, caption, columns);
+    for row in matched.iter().filter(|row| row.axis == axis) {
+        table.push(vec![
+            row.level.into(),
+            row.method.as_str().into(),
+            Cell::interval(row.new_task, row.new_task_low, row.new_task_high),
+            Cell::interval(row.prior_task, row.prior_task_low, row.prior_task_high),
+            Cell::interval(
+                row.kl_reference_to_policy,
+                row.kl_reference_to_policy_low,
+                row.kl_reference_to_policy_high,
+            ),
+        ]);
+    }
+    table
+}
+
+/// How well each quantity predicts forgetting, in the order of `predictors`.
+#[must_use]
+pub fn predictor_table(predictors: &[Predictor]) -> Table {
+    let columns = vec![
+        Column::text("Predictor"),
+        Column::text("Inputs"),
+        Column::number("R² quadratic", "", Fixed(3)),
+        Column::number("R² monotone", "", Fixed(3)),
+        Column::number("Spearman", "", Fixed(3)),
+        Column::number("Pearson", "", Fixed(3)),
+    ];
+    let caption =
+        "How well each quantity predicts forgetting, all methods and runs pooled, with 95 % intervals.";
+    let mut table = Table::new("predictors", caption, columns);
+    for row in predictors {
+        let inputs = match row.inputs {
+            PredictorInputs::NewTask => "new task",
+            PredictorInputs::OldTask => "old task",
+            PredictorInputs::None => "none",
+        };
+        table.push(vec![
+            row.name.as_str().into(),
+            inputs.into(),
+            Cell::Interval {
+                value: row.r2,
+                low: row.r2_low,
+                high: row.r2_high,
+            },
+            row.r2_monotone.into(),
+            Cell::Interval {
+                value: row.spearman,
+                low: row.spearman_low,
+                high: row.spearman_high,
+            },
+            row.pearson.into(),
+        ]);
+    }
+    table
+}
+
+/// Mean distance of each method from the pooled fit, in the order of `residuals`.
+#[must_use]
+pub fn residual_table(residuals: &[Residual]) -> Table {
+    let columns = vec![
+        Column::text("Method"),
+        Column::number("Mean residual", "points", Percent(1)),
+    ];
+    let caption = "Measured minus predicted forgetting, mean per method with its 95 % interval.";
+    let mut table = Table::new("residuals", caption, columns);
+    for row in residuals {
+        let interval = Cell::Interval {
+            value: row.mean,
+            low: row.mean_low,
+            high: row.mean_high,
+        };
+        table.push(vec![row.method.as_str().into(), interval]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::summary;
+
+    #[test]
+    fn only_rows_of_the_asked_axis_are_shown() {
+        let summary = summary();
+        let at_accuracy = matched_table(&summary.matched, MatchAxis::Accuracy);
+        assert_eq!(at_accuracy.rows().len(), 2);
+        assert_eq!(matched_table(&summary.matched, MatchAxis::Kl).rows().len(), 0);
+    }
+
+    #[test]
+    fn residuals_are_shown_in_points() {
+        let table = residual_table(&summary().residuals);
+        let column = &table.columns()[1];
+        assert_eq!(column.header(), "Mean residual (points)");
+        assert_eq!(table.rows()[0][1].shown(column.format).1, "[−2.5, −0.5]");
+    }
+}
