@@ -26,20 +26,13 @@ const MATRIX: usize = 3;
 /// Places of the training rates.
 const TRAINING: [usize; 2] = [0, 1];
 
-/// Multiply-adds of one image through the 785-512-256-10 network: one per weight.
-const WEIGHTS: f64 = (785 * 512 + 512 * 256 + 256 * 10) as f64;
-const FIRST_LAYER_WEIGHTS: f64 = (785 * 512) as f64;
-const BATCH: f64 = 64.0;
-
-/// GFLOP of the matrix products in one training step: forward, gradients of the weights, and gradients of the inputs of
-/// every layer but the first, which nothing needs. Element-wise work and the optimizer are not counted.
-const GFLOP_PER_STEP: f64 = 1e-9 * 2.0 * BATCH * (3.0 * WEIGHTS - FIRST_LAYER_WEIGHTS);
-
 /// What both sides measured over the rounds.
 pub(crate) struct Comparison {
     ours: Side,
     /// `None` when PyTorch was not there.
     peer: Option<Side>,
+    /// GFLOP of the matrix products in one training step, as razor counts them.
+    gflop_per_step: f64,
 }
 
 struct Side {
@@ -58,10 +51,6 @@ impl Side {
         }
         Ok(Self { rounds, medians })
     }
-
-    fn shares(&self, matrix_gflops: f64) -> [f64; TRAINING.len()] {
-        TRAINING.map(|measure| self.medians[measure] * GFLOP_PER_STEP / matrix_gflops)
-    }
 }
 
 impl Comparison {
@@ -70,6 +59,7 @@ impl Comparison {
     /// # Errors
     /// When a key is missing or its value is not a positive number.
     pub(crate) fn new(ours: Vec<Value>, theirs: Vec<Value>) -> anyhow::Result<Self> {
+        let gflop_per_step = rate(ours.first().context("razor was not measured")?, "gflop_per_step")?;
         let peer = if theirs.is_empty() {
             None
         } else {
@@ -78,6 +68,7 @@ impl Comparison {
         Ok(Self {
             ours: Side::new("razor", ours)?,
             peer,
+            gflop_per_step,
         })
     }
 
@@ -91,6 +82,11 @@ impl Comparison {
     fn matrix_gflops(&self) -> f64 {
         let peer = self.peer.as_ref().map_or(0.0, |peer| peer.medians[MATRIX]);
         self.ours.medians[MATRIX].max(peer)
+    }
+
+    /// Shares of the machine's rate that SFT and GRPO training reach.
+    fn shares(&self, side: &Side) -> [f64; TRAINING.len()] {
+        TRAINING.map(|measure| side.medians[measure] * self.gflop_per_step / self.matrix_gflops())
     }
 
     pub(crate) fn to_table(&self) -> String {
@@ -108,8 +104,8 @@ impl Comparison {
             push_row(&mut table, label, &ours, peer, ratio);
         }
         let matrix_gflops = self.matrix_gflops();
-        let ours = self.ours.shares(matrix_gflops);
-        let peer = self.peer.as_ref().map(|peer| peer.shares(matrix_gflops));
+        let ours = self.shares(&self.ours);
+        let peer = self.peer.as_ref().map(|peer| self.shares(peer));
         for (place, label) in ["SFT", "GRPO"].into_iter().enumerate() {
             let label = format!("{label}, share of {matrix_gflops:.0} GFLOP/s");
             let percent = |share: f64| format!("{:.0} %", 100.0 * share);
@@ -132,17 +128,16 @@ impl Comparison {
                 json!({"razor": self.ours.medians[measure], "pytorch": peer, "ratio": self.ratio(measure)});
             measures.insert(key.into(), entry);
         }
-        let matrix_gflops = self.matrix_gflops();
         let shares = |side: &Side| {
-            let [sft, grpo] = side.shares(matrix_gflops);
+            let [sft, grpo] = self.shares(side);
             json!({"sft": sft, "grpo": grpo})
         };
         json!({
             "schema": "razor-bench-parity/1",
             "seconds": seconds,
             "measures": measures,
-            "matrix_gflops": matrix_gflops,
-            "gflop_per_step": GFLOP_PER_STEP,
+            "matrix_gflops": self.matrix_gflops(),
+            "gflop_per_step": self.gflop_per_step,
             "share_of_matrix_rate": {"razor": shares(&self.ours), "pytorch": self.peer.as_ref().map(shares)},
             "rounds": {"razor": self.ours.rounds, "pytorch": self.peer.as_ref().map(|peer| &peer.rounds)},
         })
@@ -188,6 +183,7 @@ mod tests {
             "grpo_steps_per_second": 400.0,
             "eval_images_per_second": 1e5,
             "matrix_gflops_all_processes": 200.0,
+            "gflop_per_step": 0.25,
         })
     }
 
@@ -213,14 +209,14 @@ mod tests {
 
     #[test]
     fn a_machine_that_did_only_matrix_products_would_have_a_share_of_one() {
-        let steps_at_full_rate = 200.0 / GFLOP_PER_STEP;
-        let side = Side::new("razor", vec![round(steps_at_full_rate)]).unwrap();
-        assert!((side.shares(200.0)[0] - 1.0).abs() < 1e-12); // rounding of two products
+        // 800 steps of 0.25 GFLOP are the 200 GFLOP/s that the machine can do.
+        let comparison = Comparison::new(vec![round(800.0)], Vec::new()).unwrap();
+        assert_eq!(comparison.shares(&comparison.ours)[0], 1.0);
     }
 
     #[test]
     fn a_missing_key_is_named_with_the_program_that_left_it_out() {
-        let error = Comparison::new(vec![json!({})], Vec::new())
+        let error = Comparison::new(vec![json!({"gflop_per_step": 0.25})], Vec::new())
             .err()
             .expect("refused");
         let message = format!("{error:#}");

@@ -41,7 +41,7 @@ const SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand { name: "build", summary: "build razor for a backend", help: build::HELP, run: build::run },
     Subcommand { name: "data", summary: "list, fetch, verify or show the data sets", help: data::HELP, run: data::run },
     Subcommand { name: "bench", summary: "measure speed against PyTorch", help: bench::HELP, run: bench::run },
-    Subcommand { name: "golden", summary: "remake the PyTorch fixtures", help: golden::HELP, run: golden::run },
+    Subcommand { name: "golden", summary: "remake the fixtures that tests compare with", help: golden::HELP, run: golden::run },
 ];
 
 fn main() -> ExitCode {

@@ -20,10 +20,12 @@ Options:
 Everything else goes to `razor reproduce`, which runs in the current directory and whose exit code is kept:
   --preset NAME       smoke, quick (default), standard or paper
   --data DIR          real data (otherwise $RAZOR_DATA, then datasets/raw, then the hub, then procedural)
-  --out DIR           folder of the study
-  --seed N            first seed
+  --procedural        stand-in images even when the real ones are here
+  --require-real      fail rather than use stand-ins
+  --out DIR           folder of the study (default: runs/STUDY-PRESET)
+  --seed N            seed of everything that is random
   --resume            continue a study that was stopped
-  --workers N         runs trained at the same time
+  --workers N         runs at a time, one core each
   --set KEY=VALUE     override one value of the preset
   --dry-run           print the plan, the expected time and memory, and stop
   --quiet, --json     less to read; the result as JSON

@@ -102,7 +102,9 @@ impl DataChoice {
             (self.procedural, "--procedural"),
             (self.require_real, "--require-real"),
         ];
-        given.into_iter().find_map(|(is_given, name)| is_given.then_some(name))
+        given
+            .into_iter()
+            .find_map(|(is_given, name)| is_given.then_some(name))
     }
 }
 
@@ -160,9 +162,12 @@ pub(crate) struct ReportArgs {
 
 /// The data sets: what there is, where from, whether every byte is right
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true, after_help = "\
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
 Example:
-  razor data list")]
+  razor data list"
+)]
 pub(crate) struct DataArgs {
     #[command(subcommand)]
     pub(crate) command: DataCommand,
@@ -268,9 +273,12 @@ fn parse_dataset(name: &str) -> Result<DatasetId, razor_data::DataError> {
 
 /// Measure how fast this machine is
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true, after_help = "\
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
 Example:
-  razor bench parity --seconds 2")]
+  razor bench parity --seconds 2"
+)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     pub(crate) command: BenchCommand,
@@ -321,8 +329,15 @@ mod tests {
     #[test]
     fn the_help_of_every_command_has_an_example() {
         fn check(command: &clap::Command) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Example") && help.contains("\n  razor "), "{}: {help:?}", command.get_name());
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.contains("Example") && help.contains("\n  razor "),
+                "{}: {help:?}",
+                command.get_name()
+            );
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());

@@ -36,7 +36,10 @@ pub(crate) fn device() -> Device {
     return Device::ndarray();
     #[cfg(all(feature = "cuda", not(any(feature = "flex", feature = "ndarray"))))]
     return Device::cuda(0);
-    #[cfg(all(feature = "wgpu", not(any(feature = "flex", feature = "ndarray", feature = "cuda"))))]
+    #[cfg(all(
+        feature = "wgpu",
+        not(any(feature = "flex", feature = "ndarray", feature = "cuda"))
+    ))]
     return Device::wgpu(Default::default());
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn say_how_to_resume(out: &Path, progress: Progress) -> anyhow::Resul
     }
     let (out, resume) = (out.display().to_string(), command_text(words));
     let on_interrupt = move || {
-        progress.abandon();
+        progress.finish();
         eprintln!("\ninterrupted; finished runs are kept in {out}, continue with\n  {resume}");
         std::process::exit(INTERRUPTED);
     };

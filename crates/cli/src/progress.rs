@@ -70,13 +70,6 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-
-    /// Leaves the bar where it is.
-    pub(crate) fn abandon(&self) {
-        if let Self::Bar(bar, _) = self {
-            bar.abandon();
-        }
-    }
 }
 
 /// What is known about a study's course, shared by all clones.
@@ -121,7 +114,11 @@ impl Pace {
                 course.is_training = true;
                 true
             }
-            StudyEvent::Progress { n_done, n_runs, share } => {
+            StudyEvent::Progress {
+                n_done,
+                n_runs,
+                share,
+            } => {
                 (course.n_done, course.n_runs, course.share) = (*n_done, *n_runs, *share);
                 if !course.is_training {
                     (course.earlier_share, course.last_line_share) = (*share, *share);
@@ -155,7 +152,10 @@ impl Course {
             return self.stage.clone();
         }
         let percent = (100.0 * self.share).floor();
-        let mut text = format!("{}: {} of {} done, {percent} %", self.stage, self.n_done, self.n_runs);
+        let mut text = format!(
+            "{}: {} of {} done, {percent} %",
+            self.stage, self.n_done, self.n_runs
+        );
         if let Some(end) = self.end {
             let left = end.saturating_duration_since(Instant::now());
             text.push_str(&format!(", about {} left", duration_text(left)));
@@ -195,7 +195,11 @@ mod tests {
     use super::*;
 
     fn progress(n_done: usize) -> StudyEvent {
-        StudyEvent::Progress { n_done, n_runs: 20, share: n_done as f64 / 20.0 }
+        StudyEvent::Progress {
+            n_done,
+            n_runs: 20,
+            share: n_done as f64 / 20.0,
+        }
     }
 
     #[test]
@@ -214,7 +218,11 @@ mod tests {
             assert!(!pace.see(&progress(n_done)));
         }
         pace.see(&StudyEvent::Stage("runs".to_owned()));
-        assert_eq!(pace.text(), "runs: 10 of 20 done, 50 %", "no run of this study is done, so nothing is foretold");
+        assert_eq!(
+            pace.text(),
+            "runs: 10 of 20 done, 50 %",
+            "no run of this study is done, so nothing is foretold"
+        );
         pace.see(&progress(11));
         assert!(pace.text().ends_with(" left"), "{}", pace.text());
     }

@@ -34,10 +34,15 @@ struct Started {
 
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     if let Some(option) = args.data.given() {
-        return Err(UsageError(format!("{option}: the theory study reads no images; leave it out")).into());
+        return Err(UsageError(format!(
+            "{option}: the theory study reads no images; leave it out"
+        ))
+        .into());
     }
     if args.workers.is_some() {
-        return Err(UsageError("--workers: the theory study runs on one core; leave it out".to_owned()).into());
+        return Err(
+            UsageError("--workers: the theory study runs on one core; leave it out".to_owned()).into(),
+        );
     }
     let (out, seed) = (out_dir(args), Seed::new(args.seed));
     let started = Started {
@@ -82,8 +87,8 @@ pub(crate) fn redraw(dir: &Path) -> anyhow::Result<Summary> {
     let environment: Environment = read_toml(&dir.join("env.toml"))?;
     let path = dir.join(RESULT);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let result: TheoryResult =
-        serde_json::from_str(&text).with_context(|| format!("{}: not a result of the theory study", path.display()))?;
+    let result: TheoryResult = serde_json::from_str(&text)
+        .with_context(|| format!("{}: not a result of the theory study", path.display()))?;
     let (page, summary) = theory_report(&result, &started.preset, environment_map(&environment))?;
     write_report(dir, &page, &summary)?;
     Ok(summary)
@@ -111,13 +116,23 @@ fn refuse_other_study(out: &Path, started: &Started, resume: bool) -> anyhow::Re
     let is_same = read_toml::<Started>(&path).is_ok_and(|earlier| earlier == *started);
     match (is_same, resume) {
         (true, true) => Ok(()),
-        (true, false) => bail!("{} holds an earlier study; add --resume, or choose another --out", out.display()),
+        (true, false) => bail!(
+            "{} holds an earlier study; add --resume, or choose another --out",
+            out.display()
+        ),
         (false, _) => bail!("{} holds another study; choose another --out", out.display()),
     }
 }
 
 fn environment_map(environment: &Environment) -> BTreeMap<String, String> {
-    let Environment { razor, commit, burn, backend, platform, n_workers } = environment;
+    let Environment {
+        razor,
+        commit,
+        burn,
+        backend,
+        platform,
+        n_workers,
+    } = environment;
     let n_workers = n_workers.to_string();
     let pairs = [
         ("razor", razor),
@@ -127,7 +142,10 @@ fn environment_map(environment: &Environment) -> BTreeMap<String, String> {
         ("platform", platform),
         ("n_workers", &n_workers),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
 }
 
 fn write_toml(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {

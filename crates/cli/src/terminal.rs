@@ -26,7 +26,11 @@ pub(crate) fn print_error(error: &anyhow::Error) {
             text.push_str(&format!("\n  because {cause}"));
         }
     }
-    let label = if allows_colours(&io::stderr()) { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
+    let label = if allows_colours(&io::stderr()) {
+        "\x1b[1;31merror:\x1b[0m"
+    } else {
+        "error:"
+    };
     eprintln!("{label} {}", text.trim_end());
 }
 
@@ -51,7 +55,11 @@ pub(crate) fn command_text(words: impl IntoIterator<Item = String>) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     let quoted = |word: String| {
         let plain = !word.is_empty() && word.chars().all(is_plain);
-        if plain { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+        if plain {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
     };
     words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
@@ -63,12 +71,18 @@ mod tests {
     #[test]
     fn a_length_of_time_has_two_units_at_most() {
         let text = |seconds| duration_text(Duration::from_secs_f64(seconds));
-        assert_eq!([text(0.2), text(42.4), text(200.0), text(7530.0)], ["1 s", "42 s", "3 min 20 s", "2 h 05 min"]);
+        assert_eq!(
+            [text(0.2), text(42.4), text(200.0), text(7530.0)],
+            ["1 s", "42 s", "3 min 20 s", "2 h 05 min"]
+        );
     }
 
     #[test]
     fn a_command_can_be_typed_again() {
         let words = ["razor", "--set", "grid.learning_rates=[1e-4, 1e-3]", "it's"].map(str::to_owned);
-        assert_eq!(command_text(words), r"razor --set 'grid.learning_rates=[1e-4, 1e-3]' 'it'\''s'");
+        assert_eq!(
+            command_text(words),
+            r"razor --set 'grid.learning_rates=[1e-4, 1e-3]' 'it'\''s'"
+        );
     }
 }

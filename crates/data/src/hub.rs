@@ -164,7 +164,7 @@ fn wait_for(
     loop {
         match receiver.recv_timeout(limit) {
             Ok(Message::Progress { done, total }) => on_progress(done, total),
-            Ok(Message::Finished(outcome)) => return outcome.map_err(|error| with_causes(&error)),
+            Ok(Message::Finished(outcome)) => return outcome.map_err(|error| root_cause(&error)),
             Err(RecvTimeoutError::Timeout) => {
                 return Err(format!(
                     "{} sent nothing for {} s",
@@ -236,23 +236,17 @@ fn unpack(entry: &DatasetEntry, train: PathBuf, test: PathBuf) -> Result<[Unpack
 fn hub_error(entry: &DatasetEntry, error: &HFError) -> DataError {
     DataError::Hub {
         id: entry.id,
-        reason: with_causes(error),
+        reason: root_cause(error),
     }
 }
 
-/// An error with what lies under it: "error sending request" alone does not say that there is no network.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
+/// What lies at the bottom of an error: "error sending request" does not say that there is no network.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
     }
-    text
+    root.to_string()
 }
 
 #[cfg(test)]

@@ -99,11 +99,6 @@ impl Sources {
         self
     }
 
-    /// Whether the user named the only folder to look in.
-    pub(crate) fn is_explicit(&self) -> bool {
-        self.places.iter().any(|place| place.given_by == GivenBy::Option)
-    }
-
     /// The folder that a fetched data set is stored below.
     pub(crate) fn store_dir(&self) -> &Path {
         &self
@@ -307,9 +302,7 @@ mod tests {
                 path: "given".into()
             }]
         );
-        assert!(sources.is_explicit());
         let unset = Sources::from_lookup(None, |_| Some(OsString::new()));
         assert_eq!(unset.places.len(), 1, "an empty variable counts as unset");
-        assert!(!unset.is_explicit());
     }
 }

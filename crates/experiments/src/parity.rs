@@ -30,6 +30,6 @@ mod verdict;
 pub use config::{PARITY_PRESETS, ParityConfig};
 pub use estimate::Estimate;
 pub use method::Method;
-pub use speed::{Speed, measure_speed};
 pub use record::{DynamicsRecord, EvalRecord, StepRecord, WeightRecord};
+pub use speed::{Speed, measure_speed};
 pub use study::{ParityStudy, StudyEvent, StudyOptions, redraw_parity_report};

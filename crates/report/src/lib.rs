@@ -43,6 +43,6 @@ pub use summary::{
     DataFile, DataKind, Gate, MatchAxis, Matched, Predictor, PredictorInputs, Residual, SUMMARY_SCHEMA,
     Summary,
 };
-pub use summary_table::{matched_table, predictor_table, residual_table};
+pub use summary_table::{kept_table, matched_table, predictor_table, residual_table};
 pub use table::{Cell, Column, Table};
 pub use text::{summary_text, table_text};

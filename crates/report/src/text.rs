@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::summary::{DataKind, Gate, MatchAxis, Summary};
-use crate::summary_table::matched_table;
+use crate::summary::{DataKind, Gate, Summary};
+use crate::summary_table::kept_table;
 use crate::table::Table;
 
 /// A table with aligned columns: text to the left, numbers to the right, a rule under the header.
@@ -72,11 +72,11 @@ pub fn summary_text(summary: &Summary) -> String {
         text.push('\n');
         text.push_str(&gates_text(&summary.gates));
     }
-    let matched = matched_table(&summary.matched, MatchAxis::Accuracy);
+    let matched = kept_table(&summary.matched);
     if !matched.rows().is_empty() {
         let _ = write!(
             text,
-            "\nMethods at equal new-task accuracy (95 % intervals)\n{}",
+            "\nPrior-task accuracy at equal new-task accuracy (95 % intervals)\n{}",
             table_text(&matched)
         );
     }
@@ -166,8 +166,8 @@ mod tests {
             text.contains("  FAIL  T2   claim of T2\n             figure of T2\n"),
             "{text}"
         );
-        assert!(text.contains("93.0  GRPO"), "{text}");
-        assert!(text.contains("93.0  SimPO              –"), "{text}");
+        assert!(text.contains("GRPO    46.1 [44.1, 48.1]"), "{text}");
+        assert!(text.contains("SimPO                   –"), "{text}");
     }
 
     #[test]

@@ -121,7 +121,16 @@ mod tests {
             );
         }
     }
-    const PINNED: [(DatasetId, &str); 2] = [(DatasetId::Mnist, "M"), (DatasetId::FashionMnist, "F")];
+    const PINNED: [(DatasetId, &str); 2] = [
+        (
+            DatasetId::Mnist,
+            "d3e6afff902d073e369e23a7d033ae792428c7db1435eb5cfbcc7bbab861ce12",
+        ),
+        (
+            DatasetId::FashionMnist,
+            "b75923574ec993287401b330b67c25df24ba377eab2a2b91dace1831e6124301",
+        ),
+    ];
 
     #[test]
     fn brightness_is_near_the_real_sets() {

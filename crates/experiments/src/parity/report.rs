@@ -7,7 +7,7 @@ use razor_data::{Manifest, Provenance};
 use razor_metrics::{QuadraticFit, RunBootstrap, group_residuals, leave_one_group_out};
 use razor_report::{
     Block, DataFile, DataKind, Guide, Highlight, MatchAxis, Matched, NumberFormat, Page, Predictor,
-    Residual, SUMMARY_SCHEMA, Section, StripRow, Summary, Table, matched_table, predictor_table, residual_table,
+    Residual, SUMMARY_SCHEMA, Section, StripRow, Summary, Table, kept_table, matched_table, predictor_table, residual_table,
     write_report,
 };
 
@@ -181,7 +181,8 @@ fn frontier_section(
                 ),
                 None,
             )?),
-            Block::Table(titled_matched(&summary.matched, MatchAxis::Accuracy)),
+            Block::Table(kept_table(&titled(&summary.matched))),
+            Block::Table(folded(matched_table(&titled(&summary.matched), MatchAxis::Accuracy))),
             Block::Figure(pareto_figure(measured, frontiers)?),
             Block::Figure(frontier_figure(
                 frontiers,
@@ -190,8 +191,8 @@ fn frontier_section(
                 ("frontiers_others", "The other methods", frontier_caption),
                 Some(base()),
             )?),
-            Block::Table(titled_matched(&summary.matched, MatchAxis::Kl)),
-            Block::Table(titled_matched(&summary.matched, MatchAxis::LearningRate)),
+            Block::Table(folded(matched_table(&titled(&summary.matched), MatchAxis::Kl))),
+            Block::Table(folded(matched_table(&titled(&summary.matched), MatchAxis::LearningRate))),
         ],
     })
 }
@@ -296,10 +297,13 @@ fn mechanism_section(measured: &Measured, frontiers: &Frontiers<'_>) -> Result<S
 }
 
 /// Matched rows for readers: methods by their titles.
-fn titled_matched(rows: &[Matched], axis: MatchAxis) -> Table {
-    let titled: Vec<Matched> =
-        rows.iter().map(|row| Matched { method: title_of(&row.method).to_owned(), ..row.clone() }).collect();
-    matched_table(&titled, axis)
+fn titled(rows: &[Matched]) -> Vec<Matched> {
+    rows.iter().map(|row| Matched { method: title_of(&row.method).to_owned(), ..row.clone() }).collect()
+}
+
+fn folded(mut table: Table) -> Table {
+    table.folded = true;
+    table
 }
 
 fn provenance(measured: &Measured) -> Vec<DataFile> {

@@ -75,7 +75,9 @@ pub fn measure_speed(n_workers: usize, seconds: f64, device: &Device) -> Speed {
     let matrix_gflops_one_process = rate(1, Work::MatrixProduct) * 1e-9;
     let matrix_gflops_all_processes = rate(n_workers, Work::MatrixProduct) * 1e-9;
     let (sft, grpo) = (rate(n_workers, Work::Sft), rate(n_workers, Work::Grpo));
-    let share = |steps_per_second: f64| steps_per_second * Speed::flop_per_step() * 1e-9 / matrix_gflops_all_processes;
+    let share = |steps_per_second: f64| {
+        steps_per_second * Speed::flop_per_step() * 1e-9 / matrix_gflops_all_processes
+    };
     Speed {
         sft_steps_per_second: sft,
         grpo_steps_per_second: grpo,
@@ -108,9 +110,13 @@ fn rate_of(work: Work, n_workers: usize, seconds: f64, images: &Images, device: 
     };
     std::thread::scope(|scope| {
         let measure = &measure;
-        let workers = (0..n_workers).map(|worker_idx| scope.spawn(move || single_threaded(|| measure(worker_idx))));
+        let workers =
+            (0..n_workers).map(|worker_idx| scope.spawn(move || single_threaded(|| measure(worker_idx))));
         let workers: Vec<_> = workers.collect(); // all start before the first is waited for
-        workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).sum()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("a worker does not panic"))
+            .sum()
     })
 }
 
@@ -137,9 +143,15 @@ impl Images {
         let draw = |n: usize, seed: Seed| {
             let (mut pixels, mut rng) = (vec![0; n * IMAGE_LEN], seed.rng());
             rng.fill_bytes(&mut pixels);
-            ImageSet::new(pixels, (0..n).map(|_| rng.random_range(0..N_LABELS as u8)).collect())
+            ImageSet::new(
+                pixels,
+                (0..n).map(|_| rng.random_range(0..N_LABELS as u8)).collect(),
+            )
         };
-        Self { train: draw(N_TRAIN, seed.derive("train", 0)), test: draw(N_TEST, seed.derive("test", 0)) }
+        Self {
+            train: draw(N_TRAIN, seed.derive("train", 0)),
+            test: draw(N_TEST, seed.derive("test", 0)),
+        }
     }
 }
 
@@ -164,17 +176,30 @@ impl<'a> Worker<'a> {
         order.shuffle(&mut seed.derive("shuffle", 0).rng());
         let mut rng = seed.derive("factors", 0).rng();
         let factors = std::array::from_fn(|_| {
-            let values: Vec<f32> = (0..MATRIX_SIDE.pow(2)).map(|_| rng.random_range(-1.0..1.0)).collect();
+            let values: Vec<f32> = (0..MATRIX_SIDE.pow(2))
+                .map(|_| rng.random_range(-1.0..1.0))
+                .collect();
             Tensor::from_data(TensorData::new(values, [MATRIX_SIDE, MATRIX_SIDE]), device)
         });
         Self {
-            train: TaskImages { task: Task::Parity, images: &images.train },
-            test: TaskImages { task: Task::Parity, images: &images.test },
+            train: TaskImages {
+                task: Task::Parity,
+                images: &images.train,
+            },
+            test: TaskImages {
+                task: Task::Parity,
+                images: &images.test,
+            },
             order,
             n_steps: 0,
             policy: Some(Mlp::init(&WIDTHS, seed, &tracked)),
             frozen: Mlp::init(&WIDTHS, seed, device),
-            optimizer: AdamW::new(AdamWConfig { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }),
+            optimizer: AdamW::new(AdamWConfig {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                weight_decay: 0.0,
+            }),
             factors,
             seed,
             device: tracked,
@@ -211,7 +236,10 @@ impl<'a> Worker<'a> {
             Work::Grpo => self.grpo_loss(table, &classes),
             _ => {
                 let labels: Vec<i32> = classes.iter().map(|&class| sft1_label(class) as i32).collect();
-                sft_loss(table, Tensor::<1, Int>::from_data(TensorData::new(labels, [BATCH_SIZE]), &self.device))
+                sft_loss(
+                    table,
+                    Tensor::<1, Int>::from_data(TensorData::new(labels, [BATCH_SIZE]), &self.device),
+                )
             }
         };
         let gradients = GradientsParams::from_grads(loss.backward(), &policy);
@@ -223,7 +251,13 @@ impl<'a> Worker<'a> {
     fn grpo_loss(&self, table: Tensor<2>, classes: &[u8]) -> Tensor<1> {
         let mut rng = self.seed.derive("labels", self.n_steps as u64).rng();
         let reward = |row: usize, label: usize| parity_reward(classes[row], label);
-        let groups = sample_groups(&to_host(table.clone().inner()), N_LABELS, GROUP_SIZE, reward, &mut rng);
+        let groups = sample_groups(
+            &to_host(table.clone().inner()),
+            N_LABELS,
+            GROUP_SIZE,
+            reward,
+            &mut rng,
+        );
         let weights = policy_gradient_weights(&groups, Advantage::Standardized, N_LABELS);
         let weights = Tensor::from_data(TensorData::new(weights, [BATCH_SIZE, N_LABELS]), &self.device);
         weighted_cross_entropy(table, weights)
@@ -236,7 +270,8 @@ impl<'a> Worker<'a> {
         let chunks = idxs.chunks(CHUNK).map(|idxs| {
             let logits = to_host(self.frozen.forward(self.test.inputs(idxs, &device)));
             let rows = logits.chunks_exact(N_LABELS).zip(self.test.classes(idxs));
-            rows.filter(|(row, class)| Task::Parity.is_right(*class, likeliest(row))).count()
+            rows.filter(|(row, class)| Task::Parity.is_right(*class, likeliest(row)))
+                .count()
         });
         chunks.sum()
     }
@@ -260,7 +295,10 @@ mod tests {
             speed.matrix_gflops_one_process,
             speed.matrix_gflops_all_processes,
         ];
-        assert!(rates.iter().all(|rate| rate.is_finite() && *rate > 0.0), "{speed:?}");
+        assert!(
+            rates.iter().all(|rate| rate.is_finite() && *rate > 0.0),
+            "{speed:?}"
+        );
         assert_eq!(speed.processes, 2);
     }
 
