@@ -14,20 +14,12 @@ fn main() {
         }
     }
     let commit = git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
-    println!(
-        "cargo::rustc-env=RAZOR_COMMIT={}",
-        commit.as_deref().unwrap_or("unknown")
-    );
+    println!("cargo::rustc-env=RAZOR_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
 
     let lock = Path::new("../../Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());
-    let burn = std::fs::read_to_string(lock)
-        .ok()
-        .and_then(|lock| version_of("burn", &lock));
-    println!(
-        "cargo::rustc-env=RAZOR_BURN={}",
-        burn.as_deref().unwrap_or("unknown")
-    );
+    let burn = std::fs::read_to_string(lock).ok().and_then(|lock| version_of("burn", &lock));
+    println!("cargo::rustc-env=RAZOR_BURN={}", burn.as_deref().unwrap_or("unknown"));
 }
 
 /// What git prints, or nothing when it cannot be asked.

@@ -41,10 +41,7 @@ fn count(value: &Value) -> usize {
 fn assert_close(found: f64, expected: &Value, tolerance: f64, what: &str) {
     let expected = number(expected);
     let error = (found - expected).abs();
-    assert!(
-        error <= tolerance * expected.abs().max(1.0),
-        "{what}: {found}, expected {expected}"
-    );
+    assert!(error <= tolerance * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
 }
 
 #[test]
@@ -57,10 +54,7 @@ fn pooled_fits_and_correlations_agree_with_scipy_and_scikit_learn() {
         let quadratic = QuadraticFit::new(&points, &weights).unwrap();
         let monotone = MonotoneFit::new(&points, &weights).unwrap();
         assert_close(quadratic.r2(), &expected["quadratic_r2"], ROUNDING, case);
-        for (found, expected) in quadratic
-            .coefficients()
-            .iter()
-            .zip(expected["polyfit"].as_array().unwrap())
+        for (found, expected) in quadratic.coefficients().iter().zip(expected["polyfit"].as_array().unwrap())
         {
             assert_close(*found, expected, ROUNDING, case);
         }
@@ -69,18 +63,8 @@ fn pooled_fits_and_correlations_agree_with_scipy_and_scikit_learn() {
         for (level, expected) in levels.iter().zip(expected["isotonic_at"].as_array().unwrap()) {
             assert_close(monotone.at(*level).unwrap(), expected, ROUNDING, case);
         }
-        assert_close(
-            pearson(&points, &weights).unwrap(),
-            &expected["pearson"],
-            ROUNDING,
-            case,
-        );
-        assert_close(
-            spearman(&points, &weights).unwrap(),
-            &expected["spearman"],
-            ROUNDING,
-            case,
-        );
+        assert_close(pearson(&points, &weights).unwrap(), &expected["pearson"], ROUNDING, case);
+        assert_close(spearman(&points, &weights).unwrap(), &expected["spearman"], ROUNDING, case);
     }
 }
 
@@ -92,18 +76,8 @@ fn held_out_groups_agree_with_polyfit() {
     for (group, held_out) in leave_one_group_out(&points, &groups) {
         let (expected, held_out) = (&golden["results"][group], held_out.unwrap());
         assert_close(held_out.r2.unwrap(), &expected["r2"], ROUNDING, "r2");
-        assert_close(
-            held_out.mean_residual,
-            &expected["mean_residual"],
-            ROUNDING,
-            "mean residual",
-        );
-        assert_close(
-            held_out.root_mean_square,
-            &expected["root_mean_square"],
-            ROUNDING,
-            "residual rms",
-        );
+        assert_close(held_out.mean_residual, &expected["mean_residual"], ROUNDING, "mean residual");
+        assert_close(held_out.root_mean_square, &expected["root_mean_square"], ROUNDING, "residual rms");
     }
 }
 
@@ -151,10 +125,7 @@ fn spectra_agree_with_numpy() {
     let update = WeightUpdate::between(&before, &after, n_rows, n_cols).unwrap();
     let expected = numbers(&golden["singular_values"]);
     for (found, expected) in update.singular_values().unwrap().iter().zip(&expected) {
-        assert!(
-            (found - expected).abs() < 1e-13 * expected.max(1.0),
-            "{found}, expected {expected}"
-        );
+        assert!((found - expected).abs() < 1e-13 * expected.max(1.0), "{found}, expected {expected}");
     }
     assert!((update.spectral_norm() / expected[0] - 1.0).abs() < 1e-6);
 }

@@ -52,13 +52,10 @@ impl FromStr for Backend {
     type Err = UsageError;
 
     fn from_str(name: &str) -> Result<Self, UsageError> {
-        Self::ALL
-            .into_iter()
-            .find(|backend| backend.feature() == name)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::feature).join(", ");
-                UsageError::new(format!("unknown backend `{name}`; expected one of {known}"))
-            })
+        Self::ALL.into_iter().find(|backend| backend.feature() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::feature).join(", ");
+            UsageError::new(format!("unknown backend `{name}`; expected one of {known}"))
+        })
     }
 }
 
@@ -69,21 +66,13 @@ mod tests {
     #[test]
     fn backends_are_parsed_by_the_name_that_they_show() {
         for backend in Backend::ALL {
-            assert_eq!(
-                backend.to_string().parse::<Backend>().expect("its own name"),
-                backend
-            );
+            assert_eq!(backend.to_string().parse::<Backend>().expect("its own name"), backend);
         }
     }
 
     #[test]
     fn an_unknown_backend_is_answered_with_the_known_ones() {
         let message = "tpu".parse::<Backend>().expect_err("not a backend").to_string();
-        assert!(
-            Backend::ALL
-                .iter()
-                .all(|backend| message.contains(backend.feature())),
-            "{message}"
-        );
+        assert!(Backend::ALL.iter().all(|backend| message.contains(backend.feature())), "{message}");
     }
 }

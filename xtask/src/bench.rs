@@ -66,11 +66,7 @@ pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
 }
 
 fn parse(args: Vec<OsString>) -> anyhow::Result<Options> {
-    let mut options = Options {
-        python: None,
-        seconds: 2.0,
-        is_json: false,
-    };
+    let mut options = Options { python: None, seconds: 2.0, is_json: false };
     let mut subject = None;
     let mut parser = lexopt::Parser::from_args(args);
     while let Some(argument) = parser.next()? {
@@ -116,9 +112,7 @@ fn find_peer(named: Option<&OsStr>) -> anyhow::Result<Option<OsString>> {
 
 fn razor_command(razor: &Path, seconds: f64) -> Command {
     let mut command = Command::new(razor);
-    command
-        .args(["bench", "parity", "--json", "--seconds", &seconds.to_string()])
-        .env_remove("LD_PRELOAD");
+    command.args(["bench", "parity", "--json", "--seconds", &seconds.to_string()]).env_remove("LD_PRELOAD");
     command
 }
 
@@ -137,12 +131,8 @@ fn measure(command: &mut Command) -> anyhow::Result<Json> {
     if !output.status.success() {
         bail!("`{}` failed ({})", cargo::shown(command), output.status);
     }
-    serde_json::from_slice(&output.stdout).with_context(|| {
-        format!(
-            "`{}` printed something else than one JSON object",
-            cargo::shown(command)
-        )
-    })
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("`{}` printed something else than one JSON object", cargo::shown(command)))
 }
 
 #[cfg(test)]

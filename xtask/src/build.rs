@@ -37,7 +37,7 @@ pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
             Value(name) => {
                 let name = name.to_string_lossy();
                 return Err(
-                    UsageError::new(format!("unexpected `{name}`; did you mean --backend {name}?")).into(),
+                    UsageError::new(format!("unexpected `{name}`; did you mean --backend {name}?")).into()
                 );
             }
             _ => return Err(argument.unexpected().into()),

@@ -14,9 +14,7 @@ use crate::llvm;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the workspace")
 }
 
 /// A cargo that works in the workspace root.
@@ -28,15 +26,9 @@ pub(crate) fn cargo() -> Command {
     command.current_dir(root());
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if [
-            "CARGO_PKG_",
-            "CARGO_MANIFEST_",
-            "CARGO_BIN_",
-            "CARGO_CRATE_",
-            "CARGO_PRIMARY_",
-        ]
-        .iter()
-        .any(|prefix| text.starts_with(prefix))
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
         {
             command.env_remove(&name);
         }
@@ -48,15 +40,10 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn shown(command: &Command) -> String {
     let quoted = |word: &OsStr| {
         let text = word.to_string_lossy();
-        if text.contains(' ') {
-            format!("'{text}'")
-        } else {
-            text.into_owned()
-        }
+        if text.contains(' ') { format!("'{text}'") } else { text.into_owned() }
     };
-    let set = command
-        .get_envs()
-        .filter_map(|(name, value)| Some(format!("{}={}", name.display(), quoted(value?))));
+    let set =
+        command.get_envs().filter_map(|(name, value)| Some(format!("{}={}", name.display(), quoted(value?))));
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
     set.chain(words.map(quoted)).collect::<Vec<_>>().join(" ")
@@ -74,15 +61,9 @@ pub(crate) fn build_razor(backend: Backend) -> anyhow::Result<PathBuf> {
         llvm::check()?;
     }
     let mut command = cargo();
-    command
-        .args(["build", "--release", "--package", "razor-cli"])
-        .args(backend.cargo_flags());
-    command
-        .arg("--message-format=json-render-diagnostics")
-        .stdout(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
+    command.args(["build", "--release", "--package", "razor-cli"]).args(backend.cargo_flags());
+    command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", shown(&command)))?;
     let messages = BufReader::new(child.stdout.take().expect("standard output was piped"));
     let mut razor = None;
     for line in messages.lines() {
@@ -127,10 +108,7 @@ pub(crate) fn become_command(mut command: Command) -> anyhow::Result<ExitCode> {
     #[cfg(not(unix))]
     let status = command.status();
     let status = status.with_context(|| format!("cannot start `{}`", shown(&command)))?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 #[cfg(test)]
@@ -150,10 +128,7 @@ mod tests {
     #[test]
     fn a_shown_command_can_be_typed() {
         let mut command = Command::new("cargo");
-        command
-            .args(["doc", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .env_remove("CARGO_PKG_NAME");
+        command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").env_remove("CARGO_PKG_NAME");
         assert_eq!(shown(&command), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
     }
 

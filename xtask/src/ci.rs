@@ -40,36 +40,15 @@ struct Step {
 }
 
 const STEPS: [Step; 6] = [
-    Step {
-        name: "format",
-        command: format,
-    },
-    Step {
-        name: "clippy",
-        command: clippy,
-    },
-    Step {
-        name: "docs",
-        command: docs,
-    },
-    Step {
-        name: "test",
-        command: test,
-    },
-    Step {
-        name: "wgpu",
-        command: wgpu,
-    },
-    Step {
-        name: "cuda",
-        command: cuda,
-    },
+    Step { name: "format", command: format },
+    Step { name: "clippy", command: clippy },
+    Step { name: "docs", command: docs },
+    Step { name: "test", command: test },
+    Step { name: "wgpu", command: wgpu },
+    Step { name: "cuda", command: cuda },
 ];
 
-const NDARRAY_STEP: Step = Step {
-    name: "ndarray",
-    command: ndarray_cross_check,
-};
+const NDARRAY_STEP: Step = Step { name: "ndarray", command: ndarray_cross_check };
 
 pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     run_steps(&chosen_steps(args)?)?;
@@ -95,25 +74,15 @@ fn chosen_steps(args: Vec<OsString>) -> anyhow::Result<Vec<&'static Step>> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| !STEPS.iter().any(|step| step.name == **name))
-    {
+    if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
         let known = STEPS.map(|step| step.name).join(", ");
         return Err(UsageError::new(format!("unknown step `{unknown}`; expected {known}")).into());
     }
-    let mut steps: Vec<_> = STEPS
-        .iter()
-        .filter(|step| names.iter().any(|name| name == step.name))
-        .collect();
+    let mut steps: Vec<_> = STEPS.iter().filter(|step| names.iter().any(|name| name == step.name)).collect();
     if cross_check {
         steps.push(&NDARRAY_STEP);
     }
-    Ok(if steps.is_empty() {
-        STEPS.iter().collect()
-    } else {
-        steps
-    })
+    Ok(if steps.is_empty() { STEPS.iter().collect() } else { steps })
 }
 
 fn run_steps(steps: &[&Step]) -> anyhow::Result<()> {
@@ -122,16 +91,12 @@ fn run_steps(steps: &[&Step]) -> anyhow::Result<()> {
         let mut command = (step.command)();
         println!("ci: {}: {}", step.name, cargo::shown(&command));
         let start = Instant::now();
-        let status = command
-            .status()
-            .with_context(|| format!("cannot start `{}`", cargo::shown(&command)))?;
+        let status =
+            command.status().with_context(|| format!("cannot start `{}`", cargo::shown(&command)))?;
         let seconds = start.elapsed().as_secs_f64();
         if !status.success() {
             let left = steps.len() - times.len() - 1;
-            bail!(
-                "ci: {} FAILED after {seconds:.1} s ({status}); steps that did not run: {left}",
-                step.name
-            );
+            bail!("ci: {} FAILED after {seconds:.1} s ({status}); steps that did not run: {left}", step.name);
         }
         println!("ci: {} passed in {seconds:.1} s", step.name);
         times.push(format!("{} {seconds:.1} s", step.name));
@@ -152,23 +117,13 @@ fn format() -> Command {
 /// `-D warnings` goes behind `--`: as RUSTFLAGS it would make every dependency a different, second build.
 fn clippy() -> Command {
     let mut command = cargo::cargo();
-    command.args([
-        "clippy",
-        "--release",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]);
+    command.args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     command
 }
 
 fn docs() -> Command {
     let mut command = cargo::cargo();
-    command
-        .args(["doc", "--release", "--workspace", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings");
+    command.args(["doc", "--release", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     command
 }
 
@@ -193,9 +148,7 @@ fn cuda() -> Command {
 
 fn type_check(backend: Backend) -> Command {
     let mut command = cargo::cargo();
-    command
-        .args(["check", "--release", "--package", "razor-cli"])
-        .args(backend.cargo_flags());
+    command.args(["check", "--release", "--package", "razor-cli"]).args(backend.cargo_flags());
     command
 }
 
@@ -235,11 +188,7 @@ mod tests {
 
     #[test]
     fn the_help_text_names_every_step() {
-        assert!(
-            STEPS
-                .iter()
-                .all(|step| HELP.contains(&format!("\n  {} ", step.name)))
-        );
+        assert!(STEPS.iter().all(|step| HELP.contains(&format!("\n  {} ", step.name))));
     }
 
     #[test]
@@ -252,21 +201,14 @@ mod tests {
                 command
             },
         };
-        let message = run_steps(&[&failing, &STEPS[0]])
-            .expect_err("cargo has no such command")
-            .to_string();
-        assert!(
-            message.contains("broken FAILED") && message.contains("did not run: 1"),
-            "{message}"
-        );
+        let message = run_steps(&[&failing, &STEPS[0]]).expect_err("cargo has no such command").to_string();
+        assert!(message.contains("broken FAILED") && message.contains("did not run: 1"), "{message}");
     }
 
     #[test]
     fn unknown_steps_and_backends_are_bad_usage() {
         for args in [&["lint"][..], &["--backend", "cuda"], &["--backend", "tpu"]] {
-            let error = chosen_steps(args.iter().map(OsString::from).collect())
-                .err()
-                .expect("refused");
+            let error = chosen_steps(args.iter().map(OsString::from).collect()).err().expect("refused");
             assert!(crate::usage::is_usage_error(&error), "{error}");
         }
     }

@@ -9,17 +9,9 @@ use serde_json::{Value, json};
 /// is faster. A value is a number or an object with a `median`.
 const MEASURES: [(&str, &str, usize); 4] = [
     ("sft_steps_per_second", "SFT training, model-steps per second", 0),
-    (
-        "grpo_steps_per_second",
-        "GRPO training, model-steps per second",
-        0,
-    ),
+    ("grpo_steps_per_second", "GRPO training, model-steps per second", 0),
     ("eval_images_per_second", "evaluation, images per second", 0),
-    (
-        "matrix_gflops_all_processes",
-        "512 x 512 x 512 product, GFLOP/s",
-        0,
-    ),
+    ("matrix_gflops_all_processes", "512 x 512 x 512 product, GFLOP/s", 0),
 ];
 /// Place of the matrix-product rate in [`MEASURES`].
 const MATRIX: usize = 3;
@@ -60,22 +52,12 @@ impl Comparison {
     /// When a key is missing or its value is not a positive number.
     pub(crate) fn new(ours: Vec<Value>, theirs: Vec<Value>) -> anyhow::Result<Self> {
         let gflop_per_step = rate(ours.first().context("razor was not measured")?, "gflop_per_step")?;
-        let peer = if theirs.is_empty() {
-            None
-        } else {
-            Some(Side::new("PyTorch", theirs)?)
-        };
-        Ok(Self {
-            ours: Side::new("razor", ours)?,
-            peer,
-            gflop_per_step,
-        })
+        let peer = if theirs.is_empty() { None } else { Some(Side::new("PyTorch", theirs)?) };
+        Ok(Self { ours: Side::new("razor", ours)?, peer, gflop_per_step })
     }
 
     fn ratio(&self, measure: usize) -> Option<f64> {
-        self.peer
-            .as_ref()
-            .map(|peer| self.ours.medians[measure] / peer.medians[measure])
+        self.peer.as_ref().map(|peer| self.ours.medians[measure] / peer.medians[measure])
     }
 
     /// The machine's rate: the better of what the two libraries reach, since it bounds both.
@@ -90,16 +72,11 @@ impl Comparison {
     }
 
     pub(crate) fn to_table(&self) -> String {
-        let mut table = format!(
-            "{:<40} {:>12} {:>12} {:>8}\n",
-            "medians over rounds", "razor", "PyTorch", "ratio"
-        );
+        let mut table =
+            format!("{:<40} {:>12} {:>12} {:>8}\n", "medians over rounds", "razor", "PyTorch", "ratio");
         for (measure, (_, label, digits)) in MEASURES.into_iter().enumerate() {
             let ours = format!("{:.digits$}", self.ours.medians[measure]);
-            let peer = self
-                .peer
-                .as_ref()
-                .map(|peer| format!("{:.digits$}", peer.medians[measure]));
+            let peer = self.peer.as_ref().map(|peer| format!("{:.digits$}", peer.medians[measure]));
             let ratio = self.ratio(measure).map(|ratio| format!("{ratio:.2}"));
             push_row(&mut table, label, &ours, peer, ratio);
         }
@@ -151,9 +128,7 @@ fn push_row(table: &mut String, label: &str, ours: &str, peer: Option<String>, r
 }
 
 fn rate(round: &Value, key: &str) -> anyhow::Result<f64> {
-    let value = round
-        .get(key)
-        .with_context(|| format!("key `{key}` is missing"))?;
+    let value = round.get(key).with_context(|| format!("key `{key}` is missing"))?;
     match value.as_f64().or_else(|| value["median"].as_f64()) {
         Some(rate) if rate > 0.0 => Ok(rate),
         _ => {
@@ -166,11 +141,7 @@ fn rate(round: &Value, key: &str) -> anyhow::Result<f64> {
 fn median_of(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     let middle = rates.len() / 2;
-    if rates.len() % 2 == 1 {
-        rates[middle]
-    } else {
-        (rates[middle - 1] + rates[middle]) / 2.0
-    }
+    if rates.len() % 2 == 1 { rates[middle] } else { (rates[middle - 1] + rates[middle]) / 2.0 }
 }
 
 #[cfg(test)]
@@ -216,13 +187,9 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_named_with_the_program_that_left_it_out() {
-        let error = Comparison::new(vec![json!({"gflop_per_step": 0.25})], Vec::new())
-            .err()
-            .expect("refused");
+        let error =
+            Comparison::new(vec![json!({"gflop_per_step": 0.25})], Vec::new()).err().expect("refused");
         let message = format!("{error:#}");
-        assert!(
-            message.contains("razor") && message.contains("sft_steps_per_second"),
-            "{message}"
-        );
+        assert!(message.contains("razor") && message.contains("sft_steps_per_second"), "{message}");
     }
 }

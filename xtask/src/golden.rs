@@ -38,16 +38,11 @@ pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
         }
     }
     for script in scripts().context("cannot list tests/golden")? {
-        println!(
-            "golden: {}",
-            script.strip_prefix(cargo::root()).unwrap_or(&script).display()
-        );
+        println!("golden: {}", script.strip_prefix(cargo::root()).unwrap_or(&script).display());
         // In the caller's directory, so that a relative --python means what it says.
         let mut command = Command::new(&python);
         command.arg(&script).args(check.then_some("--check"));
-        let status = command
-            .status()
-            .with_context(|| format!("cannot start {}", python.display()))?;
+        let status = command.status().with_context(|| format!("cannot start {}", python.display()))?;
         if !status.success() {
             bail!("`{}` failed ({status})", cargo::shown(&command));
         }
@@ -73,8 +68,7 @@ fn scripts() -> io::Result<Vec<PathBuf>> {
 
 fn show_changes() -> anyhow::Result<()> {
     let mut git = Command::new("git");
-    git.current_dir(cargo::root())
-        .args(["diff", "--stat", "--", "tests/golden"]);
+    git.current_dir(cargo::root()).args(["diff", "--stat", "--", "tests/golden"]);
     let output = git.output().context("cannot start git")?;
     match String::from_utf8_lossy(&output.stdout).trim_end() {
         _ if !output.status.success() => bail!("`{}` failed", cargo::shown(&git)),
@@ -93,9 +87,8 @@ mod tests {
         let scripts = scripts().expect("tests/golden exists");
         assert!(!scripts.is_empty());
         for script in scripts {
-            let has_fixture = ["safetensors", "json"]
-                .iter()
-                .any(|kind| script.with_extension(kind).is_file());
+            let has_fixture =
+                ["safetensors", "json"].iter().any(|kind| script.with_extension(kind).is_file());
             assert!(has_fixture, "{} has no fixture", script.display());
         }
     }

@@ -47,41 +47,28 @@ pub(crate) fn check() -> anyhow::Result<()> {
         bail!("razor cannot be built for cuda yet\n\n{}", missing.join("\n"));
     }
     if !findings.is_installed {
-        eprintln!(
-            "xtask: the build downloads LLVM {version} into {}",
-            findings.prefix.display()
-        );
+        eprintln!("xtask: the build downloads LLVM {version} into {}", findings.prefix.display());
     }
     Ok(())
 }
 
 /// The version of `tracel-llvm-bundler` in a `Cargo.lock`; the folder carries it in its name.
 fn bundle_version(lock: &str) -> anyhow::Result<String> {
-    let package = lock
-        .split("[[package]]")
-        .find(|package| package.contains("name = \"tracel-llvm-bundler\""));
+    let package =
+        lock.split("[[package]]").find(|package| package.contains("name = \"tracel-llvm-bundler\""));
     let version = package.and_then(|package| package.split("version = \"").nth(1)?.split('"').next());
-    version
-        .map(str::to_owned)
-        .context("Cargo.lock: package `tracel-llvm-bundler` is missing")
+    version.map(str::to_owned).context("Cargo.lock: package `tracel-llvm-bundler` is missing")
 }
 
 fn look_around(version: &str) -> anyhow::Result<Findings> {
     let home = env::home_dir().context("there is no home directory, where LLVM is looked for")?;
-    let data = env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    let prefix = data
-        .unwrap_or_else(|| home.join(".local/share"))
-        .join(format!("tracel/tracel-llvm-{version}"));
+    let data = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let prefix =
+        data.unwrap_or_else(|| home.join(".local/share")).join(format!("tracel/tracel-llvm-{version}"));
     let is_installed = prefix.join(".tracel-llvm-installed").exists();
     let compiler = env::var_os("CXX").unwrap_or_else(|| "c++".into());
     Ok(Findings {
-        unlinkable: if is_installed {
-            unlinkable_libraries(&prefix)
-        } else {
-            Ok(Vec::new())
-        },
+        unlinkable: if is_installed { unlinkable_libraries(&prefix) } else { Ok(Vec::new()) },
         can_download: !is_installed && (has_archive(&home, version) || can_reach_download()),
         has_debian_llvm: Path::new("/usr/lib/llvm-22/bin/llvm-config").exists(),
         has_cpp_compiler: Command::new(compiler)
@@ -95,22 +82,14 @@ fn look_around(version: &str) -> anyhow::Result<Findings> {
 
 /// Whether an archive was carried here by hand, which the build script then unpacks without a network.
 fn has_archive(home: &Path, version: &str) -> bool {
-    let machine = if cfg!(target_arch = "aarch64") {
-        "AArch64"
-    } else {
-        "x64"
-    };
-    let archive = home.join(format!(
-        ".cache/tracel/tracel-llvm-{version}-linux-{machine}.tar.xz"
-    ));
+    let machine = if cfg!(target_arch = "aarch64") { "AArch64" } else { "x64" };
+    let archive = home.join(format!(".cache/tracel/tracel-llvm-{version}-linux-{machine}.tar.xz"));
     archive.exists() && env::var_os("TRACEL_LLVM_BUNDLER_SKIP_CHECKSUM_DOWNLOAD").is_some()
 }
 
 fn can_reach_download() -> bool {
     // Behind a proxy a direct connection says nothing: the build script finds out.
-    if ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .iter()
-        .any(|name| env::var_os(name).is_some())
+    if ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().any(|name| env::var_os(name).is_some())
     {
         return true;
     }
@@ -124,21 +103,15 @@ fn can_reach_download() -> bool {
 fn unlinkable_libraries(prefix: &Path) -> Result<Vec<String>, String> {
     let mut config = Command::new(prefix.join("bin/llvm-config"));
     config.args(["--link-static", "--system-libs"]);
-    let output = config
-        .output()
-        .map_err(|error| format!("cannot start `{}`: {error}", cargo::shown(&config)))?;
+    let output =
+        config.output().map_err(|error| format!("cannot start `{}`: {error}", cargo::shown(&config)))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(format!("`{}` failed: {reason}", cargo::shown(&config)));
     }
     let flags = String::from_utf8_lossy(&output.stdout).into_owned();
-    let names = flags
-        .split_whitespace()
-        .filter_map(|flag| flag.strip_prefix("-l"));
-    Ok(names
-        .filter(|name| !linker_finds(name))
-        .map(str::to_owned)
-        .collect())
+    let names = flags.split_whitespace().filter_map(|flag| flag.strip_prefix("-l"));
+    Ok(names.filter(|name| !linker_finds(name)).map(str::to_owned).collect())
 }
 
 /// Whether the C compiler has a path for the library; it answers with the bare file name when it has none.
@@ -211,29 +184,13 @@ mod tests {
     #[test]
     fn a_complete_machine_lacks_nothing() {
         assert_eq!(missing(&complete()), Vec::<String>::new());
-        assert!(
-            missing(&Findings {
-                is_installed: false,
-                can_download: true,
-                ..complete()
-            })
-            .is_empty()
-        );
+        assert!(missing(&Findings { is_installed: false, can_download: true, ..complete() }).is_empty());
     }
 
     #[test]
     fn without_llvm_and_network_the_packages_and_the_script_are_named() {
-        let text = missing(&Findings {
-            is_installed: false,
-            ..complete()
-        })
-        .join("\n");
-        for needed in [
-            "llvm-22-dev",
-            "libzstd-dev",
-            "xtask/llvm22-prefix.sh",
-            "with a network",
-        ] {
+        let text = missing(&Findings { is_installed: false, ..complete() }).join("\n");
+        for needed in ["llvm-22-dev", "libzstd-dev", "xtask/llvm22-prefix.sh", "with a network"] {
             assert!(text.contains(needed), "`{needed}` is not in:\n{text}");
         }
         assert!(cargo::root().join("xtask/llvm22-prefix.sh").is_file());
@@ -241,39 +198,22 @@ mod tests {
 
     #[test]
     fn with_debians_llvm_only_the_script_is_asked_for() {
-        let text = missing(&Findings {
-            is_installed: false,
-            has_debian_llvm: true,
-            ..complete()
-        })
-        .join("\n");
-        assert!(
-            text.contains("xtask/llvm22-prefix.sh") && !text.contains("apt-get"),
-            "{text}"
-        );
+        let text = missing(&Findings { is_installed: false, has_debian_llvm: true, ..complete() }).join("\n");
+        assert!(text.contains("xtask/llvm22-prefix.sh") && !text.contains("apt-get"), "{text}");
     }
 
     #[test]
     fn a_library_that_cannot_be_linked_is_named_with_its_package() {
-        let text = missing(&Findings {
-            unlinkable: Ok(vec!["zstd".into(), "z".into()]),
-            ..complete()
-        })
-        .join("\n");
-        assert!(
-            text.contains("libzstd-dev") && text.contains("zlib1g-dev"),
-            "{text}"
-        );
+        let text =
+            missing(&Findings { unlinkable: Ok(vec!["zstd".into(), "z".into()]), ..complete() }).join("\n");
+        assert!(text.contains("libzstd-dev") && text.contains("zlib1g-dev"), "{text}");
     }
 
     #[test]
     fn the_version_of_the_folder_comes_from_the_lock_file() {
         let lock = fs::read_to_string(cargo::root().join("Cargo.lock")).unwrap();
         let version = bundle_version(&lock).expect("the workspace locks the bundler");
-        assert!(
-            version.starts_with(|first: char| first.is_ascii_digit()),
-            "{version}"
-        );
+        assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{version}");
         assert!(bundle_version("[[package]]\nname = \"burn\"\nversion = \"0.22.1\"\n").is_err());
     }
 }

@@ -49,11 +49,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            if is_usage_error(&error) {
-                ExitCode::from(2)
-            } else {
-                ExitCode::FAILURE
-            }
+            if is_usage_error(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -94,16 +90,8 @@ mod tests {
     fn every_help_text_has_a_usage_line_and_an_example() {
         for subcommand in &SUBCOMMANDS {
             let usage = format!("Usage: cargo xtask {}", subcommand.name);
-            assert!(
-                subcommand.help.contains(&usage),
-                "{} lacks `{usage}`",
-                subcommand.name
-            );
-            assert!(
-                subcommand.help.contains("Example"),
-                "{} lacks an example",
-                subcommand.name
-            );
+            assert!(subcommand.help.contains(&usage), "{} lacks `{usage}`", subcommand.name);
+            assert!(subcommand.help.contains("Example"), "{} lacks an example", subcommand.name);
         }
     }
 

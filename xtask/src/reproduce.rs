@@ -54,9 +54,7 @@ pub(crate) fn run(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
 fn check_study(study: Option<&OsString>) -> Result<(), UsageError> {
     let available = AVAILABLE.join(", ");
     let Some(study) = study.map(|study| study.to_string_lossy()) else {
-        return Err(UsageError::new(format!(
-            "a study is missing; expected one of {available}"
-        )));
+        return Err(UsageError::new(format!("a study is missing; expected one of {available}")));
     };
     if AVAILABLE.contains(&study.as_ref()) {
         return Ok(());
@@ -84,13 +82,8 @@ mod tests {
             ("partiy", "unknown study"),
             ("--preset", "the study comes before"),
         ] {
-            let message = check_study(Some(&study.into()))
-                .expect_err("not a study")
-                .to_string();
-            assert!(
-                message.contains(reason) && message.contains("parity, theory"),
-                "{message}"
-            );
+            let message = check_study(Some(&study.into())).expect_err("not a study").to_string();
+            assert!(message.contains(reason) && message.contains("parity, theory"), "{message}");
         }
         assert!(check_study(None).is_err());
     }

@@ -33,12 +33,10 @@ pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
 }
 
 fn names_a_package(args: &[OsString]) -> bool {
-    args.iter()
-        .take_while(|argument| *argument != "--")
-        .any(|argument| {
-            let text = argument.to_string_lossy();
-            text.starts_with("-p") || text == "--package" || text.starts_with("--package=")
-        })
+    args.iter().take_while(|argument| *argument != "--").any(|argument| {
+        let text = argument.to_string_lossy();
+        text.starts_with("-p") || text == "--package" || text.starts_with("--package=")
+    })
 }
 
 #[cfg(test)]
@@ -47,22 +45,13 @@ mod tests {
 
     #[test]
     fn a_package_is_recognised_in_each_of_cargos_spellings() {
-        for args in [
-            &["-p", "razor-core"][..],
-            &["-prazor-core"],
-            &["--package", "razor-core"],
-            &["--package=x"],
-        ] {
-            assert!(
-                names_a_package(&args.iter().map(OsString::from).collect::<Vec<_>>()),
-                "{args:?}"
-            );
+        for args in
+            [&["-p", "razor-core"][..], &["-prazor-core"], &["--package", "razor-core"], &["--package=x"]]
+        {
+            assert!(names_a_package(&args.iter().map(OsString::from).collect::<Vec<_>>()), "{args:?}");
         }
         for args in [&["--doc"][..], &["--", "-p"], &[]] {
-            assert!(
-                !names_a_package(&args.iter().map(OsString::from).collect::<Vec<_>>()),
-                "{args:?}"
-            );
+            assert!(!names_a_package(&args.iter().map(OsString::from).collect::<Vec<_>>()), "{args:?}");
         }
     }
 }

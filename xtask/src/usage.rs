@@ -31,9 +31,7 @@ pub(crate) fn is_help(argument: &OsStr) -> bool {
 
 /// Whether `--help` stands before any `--`; what follows `--` belongs to another program.
 pub(crate) fn asks_for_help(args: &[OsString]) -> bool {
-    args.iter()
-        .take_while(|argument| *argument != "--")
-        .any(|argument| is_help(argument))
+    args.iter().take_while(|argument| *argument != "--").any(|argument| is_help(argument))
 }
 
 /// Takes `--NAME VALUE` or `--NAME=VALUE` out of arguments that are otherwise handed through untouched.
@@ -53,10 +51,7 @@ pub(crate) fn take_option(args: &mut Vec<OsString>, name: &str) -> anyhow::Resul
                 return Err(UsageError::new(format!("`{name}` needs a value")).into());
             }
             value = Some(args.remove(index));
-        } else if let Some(rest) = args[index]
-            .to_str()
-            .and_then(|text| text.strip_prefix(&with_equals))
-        {
+        } else if let Some(rest) = args[index].to_str().and_then(|text| text.strip_prefix(&with_equals)) {
             value = Some(rest.into());
             args.remove(index);
         } else {

@@ -102,9 +102,7 @@ impl DataChoice {
             (self.procedural, "--procedural"),
             (self.require_real, "--require-real"),
         ];
-        given
-            .into_iter()
-            .find_map(|(is_given, name)| is_given.then_some(name))
+        given.into_iter().find_map(|(is_given, name)| is_given.then_some(name))
     }
 }
 
@@ -329,10 +327,7 @@ mod tests {
     #[test]
     fn the_help_of_every_command_has_an_example() {
         fn check(command: &clap::Command) {
-            let help = command
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(
                 help.contains("Example") && help.contains("\n  razor "),
                 "{}: {help:?}",

@@ -15,14 +15,8 @@ pub(crate) const BACKEND: &str = if cfg!(feature = "flex") {
 };
 
 /// What `--version` shows after the name.
-pub(crate) const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("RAZOR_COMMIT"),
-    ", burn ",
-    env!("RAZOR_BURN"),
-    ")"
-);
+pub(crate) const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("RAZOR_COMMIT"), ", burn ", env!("RAZOR_BURN"), ")");
 
 #[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cuda", feature = "wgpu")))]
 compile_error!("razor needs a backend: build with one of the features flex, ndarray, wgpu, cuda");
@@ -36,10 +30,7 @@ pub(crate) fn device() -> Device {
     return Device::ndarray();
     #[cfg(all(feature = "cuda", not(any(feature = "flex", feature = "ndarray"))))]
     return Device::cuda(0);
-    #[cfg(all(
-        feature = "wgpu",
-        not(any(feature = "flex", feature = "ndarray", feature = "cuda"))
-    ))]
+    #[cfg(all(feature = "wgpu", not(any(feature = "flex", feature = "ndarray", feature = "cuda"))))]
     return Device::wgpu(Default::default());
 }
 

@@ -14,10 +14,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let BenchCommand::Parity(args) = &args.command;
     let n_workers = n_workers(args.workers);
     if !args.json {
-        eprintln!(
-            "measuring for about {:.0} s with {n_workers} models at a time",
-            6.0 * args.seconds
-        );
+        eprintln!("measuring for about {:.0} s with {n_workers} models at a time", 6.0 * args.seconds);
     }
     let speed = measure_speed(n_workers, args.seconds, &backend::device());
     if args.json {
@@ -54,28 +51,13 @@ fn speed_text(speed: &Speed) -> String {
     let n = speed.processes;
     let rows = [
         ("SFT training", speed.sft_steps_per_second, "steps/s"),
-        (
-            "GRPO training, 8 labels an image",
-            speed.grpo_steps_per_second,
-            "steps/s",
-        ),
+        ("GRPO training, 8 labels an image", speed.grpo_steps_per_second, "steps/s"),
         ("evaluation", speed.eval_images_per_second, "images/s"),
-        (
-            "512 x 512 x 512 product, one alone",
-            speed.matrix_gflops_one_process,
-            "GFLOP/s",
-        ),
-        (
-            "512 x 512 x 512 product, all",
-            speed.matrix_gflops_all_processes,
-            "GFLOP/s",
-        ),
+        ("512 x 512 x 512 product, one alone", speed.matrix_gflops_one_process, "GFLOP/s"),
+        ("512 x 512 x 512 product, all", speed.matrix_gflops_all_processes, "GFLOP/s"),
         ("share of that rate, SFT", 100.0 * speed.sft_matrix_share, "%"),
         ("share of that rate, GRPO", 100.0 * speed.grpo_matrix_share, "%"),
     ];
     let rows = rows.map(|(label, figure, unit)| format!("  {label:<36} {figure:>10.0} {unit}\n"));
-    format!(
-        "{BACKEND}, {n} single-threaded models at a time, batch 64\n{}",
-        rows.concat()
-    )
+    format!("{BACKEND}, {n} single-threaded models at a time, batch 64\n{}", rows.concat())
 }

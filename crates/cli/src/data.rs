@@ -23,47 +23,28 @@ pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn wanted(names: &[DatasetId]) -> Vec<DatasetId> {
-    if names.is_empty() {
-        DatasetId::ALL.to_vec()
-    } else {
-        names.to_vec()
-    }
+    if names.is_empty() { DatasetId::ALL.to_vec() } else { names.to_vec() }
 }
 
 fn inspect_all(args: &DataQuery) -> Vec<(&'static DatasetEntry, DatasetState)> {
     let sources = Sources::new(args.data.clone());
     let ids = wanted(&args.names).into_iter();
-    ids.map(|id| (Manifest::embedded().entry(id), inspect(id, &sources)))
-        .collect()
+    ids.map(|id| (Manifest::embedded().entry(id), inspect(id, &sources))).collect()
 }
 
 fn list(args: &DataQuery) -> anyhow::Result<ExitCode> {
     let found = inspect_all(args);
     if args.json {
-        print_json(
-            &found
-                .iter()
-                .map(|(entry, state)| state_json(entry, state))
-                .collect::<Vec<_>>(),
-        )?;
+        print_json(&found.iter().map(|(entry, state)| state_json(entry, state)).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let width = found
-        .iter()
-        .map(|(entry, _)| entry.licence.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = found.iter().map(|(entry, _)| entry.licence.chars().count()).max().unwrap_or(0);
     let row = |name: &str, state: &str, licence: &str, place: &str| {
         format!("{name:<14} {state:<8} {licence:<width$} {place}\n")
     };
     let mut text = row("name", "state", "licence", "where");
     for (entry, state) in &found {
-        text.push_str(&row(
-            entry.id.name(),
-            state_name(state),
-            &entry.licence,
-            &place_text(state),
-        ));
+        text.push_str(&row(entry.id.name(), state_name(state), &entry.licence, &place_text(state)));
     }
     for (entry, _) in &found {
         text.push_str(&format!(
@@ -96,25 +77,11 @@ fn verify(args: &DataQuery) -> anyhow::Result<ExitCode> {
     let found = inspect_all(args);
     let is_sound = found.iter().all(|(_, state)| state.is_sound());
     if args.json {
-        print_json(
-            &found
-                .iter()
-                .map(|(entry, state)| state_json(entry, state))
-                .collect::<Vec<_>>(),
-        )?;
+        print_json(&found.iter().map(|(entry, state)| state_json(entry, state)).collect::<Vec<_>>())?;
     } else {
-        print(
-            &found
-                .iter()
-                .map(|(entry, state)| verify_text(entry, state))
-                .collect::<String>(),
-        )?;
+        print(&found.iter().map(|(entry, state)| verify_text(entry, state)).collect::<String>())?;
     }
-    Ok(if is_sound {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn verify_text(entry: &DatasetEntry, state: &DatasetState) -> String {
@@ -197,11 +164,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     } else {
         load_images(args.name, &Sources::new(args.data.clone()))?
     };
-    let style = if allows_colours(&std::io::stdout()) {
-        PictureStyle::Ansi
-    } else {
-        PictureStyle::Ascii
-    };
+    let style = if allows_colours(&std::io::stdout()) { PictureStyle::Ansi } else { PictureStyle::Ascii };
     let picture = render_example(&dataset, split, args.index, style)?; // refuses an index past the end
     if args.json {
         print_json(&example_json(&dataset, split, args.index))?;
@@ -213,11 +176,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
 
 /// An example that [`render_example`] has found.
 fn example_json(dataset: &ImageDataset, split: Split, idx: usize) -> Value {
-    let images = if split == Split::Train {
-        &dataset.train
-    } else {
-        &dataset.test
-    };
+    let images = if split == Split::Train { &dataset.train } else { &dataset.test };
     let label = images.label(idx);
     json!({
         "dataset": dataset.id,

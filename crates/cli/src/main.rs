@@ -38,11 +38,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             terminal::print_error(&error);
-            if error.is::<UsageError>() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::FAILURE
-            }
+            if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -114,11 +114,7 @@ impl Pace {
                 course.is_training = true;
                 true
             }
-            StudyEvent::Progress {
-                n_done,
-                n_runs,
-                share,
-            } => {
+            StudyEvent::Progress { n_done, n_runs, share } => {
                 (course.n_done, course.n_runs, course.share) = (*n_done, *n_runs, *share);
                 if !course.is_training {
                     (course.earlier_share, course.last_line_share) = (*share, *share);
@@ -152,10 +148,7 @@ impl Course {
             return self.stage.clone();
         }
         let percent = (100.0 * self.share).floor();
-        let mut text = format!(
-            "{}: {} of {} done, {percent} %",
-            self.stage, self.n_done, self.n_runs
-        );
+        let mut text = format!("{}: {} of {} done, {percent} %", self.stage, self.n_done, self.n_runs);
         if let Some(end) = self.end {
             let left = end.saturating_duration_since(Instant::now());
             text.push_str(&format!(", about {} left", duration_text(left)));
@@ -195,11 +188,7 @@ mod tests {
     use super::*;
 
     fn progress(n_done: usize) -> StudyEvent {
-        StudyEvent::Progress {
-            n_done,
-            n_runs: 20,
-            share: n_done as f64 / 20.0,
-        }
+        StudyEvent::Progress { n_done, n_runs: 20, share: n_done as f64 / 20.0 }
     }
 
     #[test]

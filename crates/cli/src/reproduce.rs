@@ -40,9 +40,5 @@ pub(crate) fn print_result(summary: &Summary, dir: &std::path::Path, is_json: bo
         return print_json(summary);
     }
     let report = dir.join("report.html");
-    print(&format!(
-        "{}\nreport   {}\n",
-        summary_text(summary),
-        report.display()
-    ))
+    print(&format!("{}\nreport   {}\n", summary_text(summary), report.display()))
 }

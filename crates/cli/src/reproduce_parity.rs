@@ -35,11 +35,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     progress.finish();
     print_result(&outcome?, &out, args.json)?;
     if !args.json {
-        print(&format!(
-            "rerun    {}\nredraw   razor report {}\n",
-            rerun(args),
-            out.display()
-        ))?;
+        print(&format!("rerun    {}\nredraw   razor report {}\n", rerun(args), out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,11 +43,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
 fn options(args: &ReproduceArgs) -> StudyOptions {
     let sources = Sources::new(args.data.data.clone());
     // A plan alone downloads nothing.
-    let sources = if args.dry_run {
-        sources
-    } else {
-        sources.allow_download(download_listener(args.quiet))
-    };
+    let sources = if args.dry_run { sources } else { sources.allow_download(download_listener(args.quiet)) };
     let n_workers = n_workers(args.workers);
     StudyOptions {
         out: out_dir(args),
@@ -122,21 +114,9 @@ fn plan_json(
 /// What gives the same numbers in another folder.
 fn rerun(args: &ReproduceArgs) -> String {
     let seed = args.seed.to_string();
-    let words = [
-        "razor",
-        "reproduce",
-        "parity",
-        "--preset",
-        &args.preset,
-        "--seed",
-        &seed,
-    ];
+    let words = ["razor", "reproduce", "parity", "--preset", &args.preset, "--seed", &seed];
     let mut words: Vec<String> = words.map(str::to_owned).into();
-    words.extend(
-        args.set
-            .iter()
-            .flat_map(|assignment| ["--set".to_owned(), assignment.clone()]),
-    );
+    words.extend(args.set.iter().flat_map(|assignment| ["--set".to_owned(), assignment.clone()]));
     if args.data.procedural {
         words.push("--procedural".to_owned());
     }

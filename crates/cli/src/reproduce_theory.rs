@@ -34,14 +34,11 @@ struct Started {
 
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     if let Some(option) = args.data.given() {
-        return Err(UsageError(format!(
-            "{option}: the theory study reads no images; leave it out"
-        ))
-        .into());
+        return Err(UsageError(format!("{option}: the theory study reads no images; leave it out")).into());
     }
     if args.workers.is_some() {
         return Err(
-            UsageError("--workers: the theory study runs on one core; leave it out".to_owned()).into(),
+            UsageError("--workers: the theory study runs on one core; leave it out".to_owned()).into()
         );
     }
     let (out, seed) = (out_dir(args), Seed::new(args.seed));
@@ -116,23 +113,15 @@ fn refuse_other_study(out: &Path, started: &Started, resume: bool) -> anyhow::Re
     let is_same = read_toml::<Started>(&path).is_ok_and(|earlier| earlier == *started);
     match (is_same, resume) {
         (true, true) => Ok(()),
-        (true, false) => bail!(
-            "{} holds an earlier study; add --resume, or choose another --out",
-            out.display()
-        ),
+        (true, false) => {
+            bail!("{} holds an earlier study; add --resume, or choose another --out", out.display())
+        }
         (false, _) => bail!("{} holds another study; choose another --out", out.display()),
     }
 }
 
 fn environment_map(environment: &Environment) -> BTreeMap<String, String> {
-    let Environment {
-        razor,
-        commit,
-        burn,
-        backend,
-        platform,
-        n_workers,
-    } = environment;
+    let Environment { razor, commit, burn, backend, platform, n_workers } = environment;
     let n_workers = n_workers.to_string();
     let pairs = [
         ("razor", razor),
@@ -142,10 +131,7 @@ fn environment_map(environment: &Environment) -> BTreeMap<String, String> {
         ("platform", platform),
         ("n_workers", &n_workers),
     ];
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .collect()
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 fn write_toml(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {

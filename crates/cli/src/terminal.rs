@@ -26,11 +26,7 @@ pub(crate) fn print_error(error: &anyhow::Error) {
             text.push_str(&format!("\n  because {cause}"));
         }
     }
-    let label = if allows_colours(&io::stderr()) {
-        "\x1b[1;31merror:\x1b[0m"
-    } else {
-        "error:"
-    };
+    let label = if allows_colours(&io::stderr()) { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
     eprintln!("{label} {}", text.trim_end());
 }
 
@@ -55,11 +51,7 @@ pub(crate) fn command_text(words: impl IntoIterator<Item = String>) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     let quoted = |word: String| {
         let plain = !word.is_empty() && word.chars().all(is_plain);
-        if plain {
-            word
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
+        if plain { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     };
     words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
@@ -80,9 +72,6 @@ mod tests {
     #[test]
     fn a_command_can_be_typed_again() {
         let words = ["razor", "--set", "grid.learning_rates=[1e-4, 1e-3]", "it's"].map(str::to_owned);
-        assert_eq!(
-            command_text(words),
-            r"razor --set 'grid.learning_rates=[1e-4, 1e-3]' 'it'\''s'"
-        );
+        assert_eq!(command_text(words), r"razor --set 'grid.learning_rates=[1e-4, 1e-3]' 'it'\''s'");
     }
 }

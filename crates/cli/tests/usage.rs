@@ -39,38 +39,17 @@ fn bad_usage_exits_with_2_and_says_what_there_is() {
     let dir = TempDir::new().unwrap();
     let cases: [(&[&str], &[&str]); 11] = [
         (&["reproduce", "partiy"], &["partiy", "parity or theory"]),
-        (
-            &["reproduce", "llm"],
-            &["llm", "not available yet", "parity, theory"],
-        ),
-        (
-            &["reproduce", "parity", "--preset", "fast"],
-            &["fast", "smoke, quick, standard, paper"],
-        ),
-        (
-            &["reproduce", "parity", "--set", "finetune.groups=4"],
-            &["finetune.groups=4", "group_size"],
-        ),
+        (&["reproduce", "llm"], &["llm", "not available yet", "parity, theory"]),
+        (&["reproduce", "parity", "--preset", "fast"], &["fast", "smoke, quick, standard, paper"]),
+        (&["reproduce", "parity", "--set", "finetune.groups=4"], &["finetune.groups=4", "group_size"]),
         (
             &["reproduce", "parity", "--set", "finetune.group_size=1"],
             &["finetune.group_size", "at least 2", "found 1"],
         ),
-        (
-            &["reproduce", "parity", "--set", "finetune.group_size=many"],
-            &["group_size", "many"],
-        ),
-        (
-            &["reproduce", "parity", "--workers", "0"],
-            &["--workers", "from 1"],
-        ),
-        (
-            &["reproduce", "parity", "--procedural", "--data", "."],
-            &["--procedural", "--data"],
-        ),
-        (
-            &["reproduce", "theory", "--data", "."],
-            &["--data", "reads no images"],
-        ),
+        (&["reproduce", "parity", "--set", "finetune.group_size=many"], &["group_size", "many"]),
+        (&["reproduce", "parity", "--workers", "0"], &["--workers", "from 1"]),
+        (&["reproduce", "parity", "--procedural", "--data", "."], &["--procedural", "--data"]),
+        (&["reproduce", "theory", "--data", "."], &["--data", "reads no images"]),
         (
             &["reproduce", "theory", "--set", "annotator=1"],
             &["annotator", "expected a right answer", "found 1"],
@@ -80,11 +59,7 @@ fn bad_usage_exits_with_2_and_says_what_there_is() {
     for (arguments, parts) in cases {
         assert_refused(&razor(dir.path(), arguments), 2, parts);
     }
-    assert_eq!(
-        fs::read_dir(dir.path()).unwrap().count(),
-        0,
-        "nothing was written"
-    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was written");
 }
 
 #[test]
@@ -111,16 +86,9 @@ fn truncated_mnist(dir: &Path) {
     for (split, count) in [("train", 60_000_u32), ("t10k", 10_000)] {
         let images = [2051, count, 28, 28].map(u32::to_be_bytes).concat();
         let labels = [2049, count].map(u32::to_be_bytes).concat();
-        fs::write(
-            mnist.join(format!("{split}-images-idx3-ubyte")),
-            [images, vec![0; 1000]].concat(),
-        )
-        .unwrap();
-        fs::write(
-            mnist.join(format!("{split}-labels-idx1-ubyte")),
-            [labels, vec![0; 10]].concat(),
-        )
-        .unwrap();
+        fs::write(mnist.join(format!("{split}-images-idx3-ubyte")), [images, vec![0; 1000]].concat())
+            .unwrap();
+        fs::write(mnist.join(format!("{split}-labels-idx1-ubyte")), [labels, vec![0; 10]].concat()).unwrap();
     }
 }
 
@@ -130,10 +98,7 @@ fn a_truncated_file_is_named_with_what_was_expected_and_found() {
     truncated_mnist(dir.path());
     let parts = ["train-images-idx3-ubyte", "truncated", "47040016", "1016"];
     assert_refused(
-        &razor(
-            dir.path(),
-            &["reproduce", "parity", "--preset", "smoke", "--data", "."],
-        ),
+        &razor(dir.path(), &["reproduce", "parity", "--preset", "smoke", "--data", "."]),
         1,
         &parts,
     );
@@ -152,17 +117,10 @@ fn verify_fails_where_there_is_nothing_and_list_does_not() {
     let verify = razor(dir.path(), &["data", "verify", "--json"]);
     assert_eq!(verify.status.code(), Some(1));
     let states: serde_json::Value = serde_json::from_slice(&verify.stdout).unwrap();
-    assert_eq!(
-        (&states[0]["name"], &states[0]["state"]),
-        (&"mnist".into(), &"missing".into())
-    );
+    assert_eq!((&states[0]["name"], &states[0]["state"]), (&"mnist".into(), &"missing".into()));
     let list = razor(dir.path(), &["data", "list"]);
     assert_eq!(list.status.code(), Some(0));
-    assert!(
-        stdout(&list).contains("fashion_mnist  missing"),
-        "{}",
-        stdout(&list)
-    );
+    assert!(stdout(&list).contains("fashion_mnist  missing"), "{}", stdout(&list));
 }
 
 #[test]
@@ -178,14 +136,7 @@ fn a_fetch_without_a_hub_fails_and_says_why() {
 #[test]
 fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let dir = TempDir::new().unwrap();
-    let arguments = [
-        "reproduce",
-        "parity",
-        "--preset",
-        "smoke",
-        "--procedural",
-        "--dry-run",
-    ];
+    let arguments = ["reproduce", "parity", "--preset", "smoke", "--procedural", "--dry-run"];
     let text = stdout(&razor(dir.path(), &arguments));
     for part in ["PROCEDURAL", "runs ", "expect ", "MiB", "runs/parity-smoke"] {
         assert!(text.contains(part), "expected `{part}` in: {text}");
@@ -193,15 +144,8 @@ fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let output = razor(dir.path(), &[&arguments[..], &["--json"]].concat());
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(plan["data"], "procedural");
-    assert!(
-        plan["n_runs"].as_u64() > Some(0) && plan["expected_seconds"].as_f64() > Some(0.0),
-        "{plan}"
-    );
-    assert_eq!(
-        fs::read_dir(dir.path()).unwrap().count(),
-        0,
-        "nothing was written"
-    );
+    assert!(plan["n_runs"].as_u64() > Some(0) && plan["expected_seconds"].as_f64() > Some(0.0), "{plan}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was written");
 }
 
 #[test]
@@ -214,45 +158,23 @@ fn a_folder_that_holds_a_study_is_not_taken_without_resume() {
     let summary = dir.path().join("runs/theory-smoke/summary.json");
     let before = fs::read(&summary).unwrap();
 
-    assert_refused(
-        &razor(dir.path(), &arguments),
-        1,
-        &["runs/theory-smoke", "--resume", "--out"],
-    );
-    let other_seed = razor(
-        dir.path(),
-        &[&arguments[..], &["--resume", "--seed", "1"]].concat(),
-    );
+    assert_refused(&razor(dir.path(), &arguments), 1, &["runs/theory-smoke", "--resume", "--out"]);
+    let other_seed = razor(dir.path(), &[&arguments[..], &["--resume", "--seed", "1"]].concat());
     assert_refused(&other_seed, 1, &["another study", "--out"]);
     let again = razor(dir.path(), &[&arguments[..], &["--resume", "--json"]].concat());
     assert_eq!(again.status.code(), Some(0), "{again:?}");
-    assert_eq!(
-        fs::read(&summary).unwrap(),
-        before,
-        "the same study gives the same bytes"
-    );
+    assert_eq!(fs::read(&summary).unwrap(), before, "the same study gives the same bytes");
 
     fs::remove_file(&summary).unwrap();
     let redrawn = razor(dir.path(), &["report", "runs/theory-smoke", "--quiet"]);
-    assert_eq!(
-        (redrawn.status.code(), stdout(&redrawn)),
-        (Some(0), String::new())
-    );
-    assert_eq!(
-        fs::read(&summary).unwrap(),
-        before,
-        "a report is made from the records alone"
-    );
+    assert_eq!((redrawn.status.code(), stdout(&redrawn)), (Some(0), String::new()));
+    assert_eq!(fs::read(&summary).unwrap(), before, "a report is made from the records alone");
 }
 
 #[test]
 fn a_folder_without_a_study_has_no_report() {
     let dir = TempDir::new().unwrap();
-    assert_refused(
-        &razor(dir.path(), &["report", "."]),
-        1,
-        &["holds no study", "config.toml"],
-    );
+    assert_refused(&razor(dir.path(), &["report", "."]), 1, &["holds no study", "config.toml"]);
 }
 
 #[test]
@@ -260,18 +182,12 @@ fn an_example_is_shown_with_its_label_and_that_it_is_procedural() {
     let dir = TempDir::new().unwrap();
     let arguments = ["data", "show", "mnist", "--procedural", "--index", "4"];
     let text = stdout(&razor(dir.path(), &arguments));
-    assert!(
-        text.starts_with("mnist train 4: label ") && text.contains("procedural data"),
-        "{text}"
-    );
+    assert!(text.starts_with("mnist train 4: label ") && text.contains("procedural data"), "{text}");
     let output = razor(dir.path(), &[&arguments[..], &["--json"]].concat());
     let example: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(example["data"], "procedural");
     assert_eq!(example["pixels"].as_array().map(Vec::len), Some(784));
-    let output = razor(
-        dir.path(),
-        &["data", "show", "mnist", "--procedural", "--index", "60000"],
-    );
+    let output = razor(dir.path(), &["data", "show", "mnist", "--procedural", "--index", "60000"]);
     assert_refused(&output, 1, &["no number 60000"]);
 }
 
@@ -279,15 +195,8 @@ fn an_example_is_shown_with_its_label_and_that_it_is_procedural() {
 fn version_and_help_exit_with_0() {
     let dir = TempDir::new().unwrap();
     let version = razor(dir.path(), &["--version"]);
-    assert!(
-        stdout(&version).contains("commit ") && stdout(&version).contains("burn 0."),
-        "{version:?}"
-    );
+    assert!(stdout(&version).contains("commit ") && stdout(&version).contains("burn 0."), "{version:?}");
     let help = razor(dir.path(), &["reproduce", "--help"]);
     assert_eq!(help.status.code(), Some(0));
-    assert!(
-        stdout(&help).contains("Examples:\n  razor reproduce parity\n"),
-        "{}",
-        stdout(&help)
-    );
+    assert!(stdout(&help).contains("Examples:\n  razor reproduce parity\n"), "{}", stdout(&help));
 }

@@ -38,8 +38,9 @@ pub fn fingerprint<C: Serialize>(value: &C) -> String {
 
 fn set(table: &mut toml::Table, assignment: &str) -> Result<(), CoreError> {
     let refused = |message: String| CoreError::Override { assignment: assignment.to_owned(), message };
-    let (path, text) =
-        assignment.split_once('=').ok_or_else(|| refused("expected key=value, such as finetune.batch_size=32".into()))?;
+    let (path, text) = assignment
+        .split_once('=')
+        .ok_or_else(|| refused("expected key=value, such as finetune.batch_size=32".into()))?;
     let mut keys: Vec<&str> = path.trim().split('.').collect();
     let last = keys.pop().expect("splitting gives at least one part");
     let mut current = table;
@@ -51,7 +52,9 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), CoreError> {
             .ok_or_else(|| refused(format!("there is no table `{key}`; here are {known}")))?;
     }
     let known = known_keys(current);
-    let slot = current.get_mut(last).ok_or_else(|| refused(format!("there is no key `{last}`; here are {known}")))?;
+    let slot = current
+        .get_mut(last)
+        .ok_or_else(|| refused(format!("there is no key `{last}`; here are {known}")))?;
     *slot = parse_value(text.trim(), slot);
     Ok(())
 }
@@ -101,7 +104,8 @@ mod tests {
 
     #[test]
     fn assignments_reach_into_tables() {
-        let config = load(&["name=cosine", "optimizer.learning_rates=[1e-4, 1e-5]", "optimizer.epsilon=1"]).unwrap();
+        let config =
+            load(&["name=cosine", "optimizer.learning_rates=[1e-4, 1e-5]", "optimizer.epsilon=1"]).unwrap();
         assert_eq!(config.name, "cosine");
         assert_eq!(config.optimizer, Optimizer { learning_rates: vec![1e-4, 1e-5], epsilon: 1.0 });
     }

@@ -47,9 +47,7 @@ impl FromStr for DatasetId {
 
     fn from_str(name: &str) -> Result<Self, DataError> {
         let known = Self::ALL.into_iter().find(|id| id.name() == name);
-        known.ok_or_else(|| DataError::UnknownDataset {
-            name: name.to_owned(),
-        })
+        known.ok_or_else(|| DataError::UnknownDataset { name: name.to_owned() })
     }
 }
 
@@ -110,9 +108,6 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let message = "cifar".parse::<DatasetId>().unwrap_err().to_string();
-        assert!(
-            message.contains("`cifar`") && message.contains("mnist, fashion_mnist"),
-            "{message}"
-        );
+        assert!(message.contains("`cifar`") && message.contains("mnist, fashion_mnist"), "{message}");
     }
 }

@@ -25,97 +25,44 @@ pub enum DataError {
     )]
     NotFound { id: DatasetId, looked: Vec<Looked> },
     #[error("{given_by} is {path}, which is not a folder; expected one with {id}'s files in it")]
-    NotAFolder {
-        path: PathBuf,
-        given_by: &'static str,
-        id: DatasetId,
-    },
+    NotAFolder { path: PathBuf, given_by: &'static str, id: DatasetId },
     #[error("{given_by} is {path}, which does not hold {id}; expected its four IDX files in {}", expected.join(" or "))]
-    LacksSet {
-        path: PathBuf,
-        given_by: &'static str,
-        id: DatasetId,
-        expected: Vec<String>,
-    },
+    LacksSet { path: PathBuf, given_by: &'static str, id: DatasetId, expected: Vec<String> },
     #[error(
         "{path}: {id} is incomplete, missing {} (or .gz); add it or remove the folder",
         missing.join(", ")
     )]
-    Incomplete {
-        path: PathBuf,
-        id: DatasetId,
-        missing: Vec<String>,
-    },
+    Incomplete { path: PathBuf, id: DatasetId, missing: Vec<String> },
 
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: the gzip stream is damaged after {unpacked} unpacked bytes: {source}")]
-    Gzip {
-        path: PathBuf,
-        unpacked: u64,
-        source: std::io::Error,
-    },
+    Gzip { path: PathBuf, unpacked: u64, source: std::io::Error },
     #[error("{path}: the gzip stream ends early, expected {expected} unpacked bytes, found {found}")]
-    GzipTruncated {
-        path: PathBuf,
-        expected: u64,
-        found: u64,
-    },
+    GzipTruncated { path: PathBuf, expected: u64, found: u64 },
     #[error("{path}: expected {expected} unpacked bytes, found more")]
     TooLarge { path: PathBuf, expected: u64 },
 
     #[error("{path}: expected a header of {expected} bytes, found a file of {found}")]
-    Header {
-        path: PathBuf,
-        expected: usize,
-        found: usize,
-    },
+    Header { path: PathBuf, expected: usize, found: usize },
     #[error("{path}: expected magic number {expected} ({what}), found {found}")]
-    Magic {
-        path: PathBuf,
-        what: &'static str,
-        expected: u32,
-        found: u32,
-    },
+    Magic { path: PathBuf, what: &'static str, expected: u32, found: u32 },
     #[error("{path}: expected images of 28 x 28 pixels, found {rows} x {columns}")]
     Shape { path: PathBuf, rows: u32, columns: u32 },
     #[error("{path}: truncated, the header's count of {count} needs {expected} bytes, found {found}")]
-    Truncated {
-        path: PathBuf,
-        count: u32,
-        expected: u64,
-        found: u64,
-    },
+    Truncated { path: PathBuf, count: u32, expected: u64, found: u64 },
     #[error("{path}: trailing bytes, the header's count of {count} needs {expected} bytes, found {found}")]
-    TrailingBytes {
-        path: PathBuf,
-        count: u32,
-        expected: u64,
-        found: u64,
-    },
+    TrailingBytes { path: PathBuf, count: u32, expected: u64, found: u64 },
     #[error("{path}: label {idx} is {found}, expected 0 to 9")]
     Label { path: PathBuf, idx: usize, found: u8 },
     #[error("{path}: expected {expected} items, the header says {found}")]
-    Count {
-        path: PathBuf,
-        expected: u32,
-        found: u32,
-    },
+    Count { path: PathBuf, expected: u32, found: u32 },
     #[error("{images_path} has {n_images} images but {labels_path} has {n_labels} labels")]
-    CountMismatch {
-        images_path: PathBuf,
-        n_images: usize,
-        labels_path: PathBuf,
-        n_labels: usize,
-    },
+    CountMismatch { images_path: PathBuf, n_images: usize, labels_path: PathBuf, n_labels: usize },
     #[error(
         "{path}: expected SHA-256 {expected} of the unpacked bytes, found {found}; the file is not the official one"
     )]
-    Checksum {
-        path: PathBuf,
-        expected: String,
-        found: String,
-    },
+    Checksum { path: PathBuf, expected: String, found: String },
 
     #[error("cannot store what was fetched: {source}")]
     Store { source: CoreError },
@@ -124,12 +71,7 @@ pub enum DataError {
     #[error("{path}: {reason}; `razor data fetch` downloads it again")]
     Parquet { path: PathBuf, reason: String },
     #[error("{split} of {id} has {len} images, no number {idx}; the first is 0")]
-    NoSuchExample {
-        id: DatasetId,
-        split: &'static str,
-        idx: usize,
-        len: usize,
-    },
+    NoSuchExample { id: DatasetId, split: &'static str, idx: usize, len: usize },
 }
 
 /// A place where a data set was looked for in vain.

@@ -88,9 +88,7 @@ pub(crate) fn store(
         let written = write_atomic(&folder.join(&file.name), &unpacked.bytes);
         written.map_err(|source| DataError::Store { source })?;
     }
-    listener(&FetchEvent::Stored {
-        folder: folder.clone(),
-    });
+    listener(&FetchEvent::Stored { folder: folder.clone() });
     Ok(folder)
 }
 
@@ -151,14 +149,8 @@ mod tests {
             "HF_ENDPOINT" => Some(stub.endpoint.clone().into()),
             _ => None,
         });
-        assert!(
-            load_entry(&set.entry, &sources).is_err(),
-            "loading never repairs a named folder by itself"
-        );
-        assert_eq!(
-            fetch_entry(&set.entry, &sources, &silent()).unwrap(),
-            Fetched::Stored(folder)
-        );
+        assert!(load_entry(&set.entry, &sources).is_err(), "loading never repairs a named folder by itself");
+        assert_eq!(fetch_entry(&set.entry, &sources, &silent()).unwrap(), Fetched::Stored(folder));
         assert_eq!(load_entry(&set.entry, &sources).unwrap().test.len(), 2);
     }
 }

@@ -40,9 +40,7 @@ impl Settings {
     pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name: &str| lookup(name).and_then(|value| value.into_string().ok());
         let offline = text("HF_HUB_OFFLINE").map(|value| value.to_ascii_lowercase());
-        let cache = lookup("HF_HUB_CACHE")
-            .or_else(|| lookup("HUGGINGFACE_HUB_CACHE"))
-            .map(PathBuf::from);
+        let cache = lookup("HF_HUB_CACHE").or_else(|| lookup("HUGGINGFACE_HUB_CACHE")).map(PathBuf::from);
         let home = || lookup("HF_HOME").map(|home| PathBuf::from(home).join("hub"));
         Self {
             endpoint: text("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
@@ -74,10 +72,7 @@ pub(crate) fn cached(entry: &DatasetEntry, settings: &Settings) -> Result<Option
     let (owner, name) = split_id(&entry.hub.repository);
     let repository = client.dataset(owner, name);
     let local = |file: &str| {
-        let request = repository
-            .download_file()
-            .filename(file)
-            .revision(&entry.hub.revision);
+        let request = repository.download_file().filename(file).revision(&entry.hub.revision);
         request.local_files_only(true).send().ok()
     };
     match (local(&entry.hub.train), local(&entry.hub.test)) {
@@ -100,10 +95,7 @@ pub(crate) fn download(
         return Err(DataError::Hub { id: entry.id, reason });
     }
     let hub = &entry.hub;
-    let from = format!(
-        "{}/datasets/{} at {}",
-        settings.endpoint, hub.repository, hub.revision
-    );
+    let from = format!("{}/datasets/{} at {}", settings.endpoint, hub.repository, hub.revision);
     listener(&FetchEvent::Started { id: entry.id, from });
     let both = |force: bool| -> Result<[Unpacked; 4], DataError> {
         let train = download_file(entry, settings, &hub.train, force, listener)?;
@@ -143,16 +135,9 @@ fn download_file(
         let _ = sender.send(Message::Finished(outcome)); // nobody listens any more after a time-out
     });
     wait_for(&receiver, settings, |done, total| {
-        listener(&FetchEvent::Progress {
-            file: file.to_owned(),
-            done,
-            total,
-        });
+        listener(&FetchEvent::Progress { file: file.to_owned(), done, total });
     })
-    .map_err(|reason| DataError::Hub {
-        id: entry.id,
-        reason: format!("{file}: {reason}"),
-    })
+    .map_err(|reason| DataError::Hub { id: entry.id, reason: format!("{file}: {reason}") })
 }
 
 fn wait_for(
@@ -166,11 +151,7 @@ fn wait_for(
             Ok(Message::Progress { done, total }) => on_progress(done, total),
             Ok(Message::Finished(outcome)) => return outcome.map_err(|error| root_cause(&error)),
             Err(RecvTimeoutError::Timeout) => {
-                return Err(format!(
-                    "{} sent nothing for {} s",
-                    settings.endpoint,
-                    limit.as_secs_f32()
-                ));
+                return Err(format!("{} sent nothing for {} s", settings.endpoint, limit.as_secs_f32()));
             }
             Err(RecvTimeoutError::Disconnected) => {
                 return Err("the download ended without a result".to_owned());
@@ -194,11 +175,9 @@ impl ProgressHandler for Reporter {
                 let Some(file) = files.last() else { return };
                 (file.bytes_completed, file.total_bytes)
             }
-            DownloadEvent::AggregateProgress {
-                bytes_completed,
-                total_bytes,
-                ..
-            } => (*bytes_completed, *total_bytes),
+            DownloadEvent::AggregateProgress { bytes_completed, total_bytes, .. } => {
+                (*bytes_completed, *total_bytes)
+            }
             _ => return,
         };
         let _ = self.0.send(Message::Progress { done, total }); // as above
@@ -210,22 +189,10 @@ fn unpack(entry: &DatasetEntry, train: PathBuf, test: PathBuf) -> Result<[Unpack
     let (train_images, train_labels) = read_split(&train, entry.train_images.count)?;
     let (test_images, test_labels) = read_split(&test, entry.test_images.count)?;
     let files = [
-        Unpacked {
-            path: train.clone(),
-            bytes: train_images,
-        },
-        Unpacked {
-            path: train,
-            bytes: train_labels,
-        },
-        Unpacked {
-            path: test.clone(),
-            bytes: test_images,
-        },
-        Unpacked {
-            path: test,
-            bytes: test_labels,
-        },
+        Unpacked { path: train.clone(), bytes: train_images },
+        Unpacked { path: train, bytes: train_labels },
+        Unpacked { path: test.clone(), bytes: test_images },
+        Unpacked { path: test, bytes: test_labels },
     ];
     for (file, unpacked) in entry.files().into_iter().zip(&files) {
         check_file(entry, file, &unpacked.path, &unpacked.bytes)?;
@@ -234,10 +201,7 @@ fn unpack(entry: &DatasetEntry, train: PathBuf, test: PathBuf) -> Result<[Unpack
 }
 
 fn hub_error(entry: &DatasetEntry, error: &HFError) -> DataError {
-    DataError::Hub {
-        id: entry.id,
-        reason: root_cause(error),
-    }
+    DataError::Hub { id: entry.id, reason: root_cause(error) }
 }
 
 /// What lies at the bottom of an error: "error sending request" does not say that there is no network.
@@ -269,19 +233,13 @@ mod tests {
             "HF_HOME" => Some(home.path().into()),
             _ => None,
         };
-        Settings {
-            answer_within: Duration::from_millis(700),
-            ..Settings::from_lookup(lookup)
-        }
+        Settings { answer_within: Duration::from_millis(700), ..Settings::from_lookup(lookup) }
     }
 
     fn listener() -> (FetchListener, Arc<Mutex<Vec<FetchEvent>>>) {
         let events = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&events);
-        (
-            Arc::new(move |event: &FetchEvent| log.lock().unwrap().push(event.clone())),
-            events,
-        )
+        (Arc::new(move |event: &FetchEvent| log.lock().unwrap().push(event.clone())), events)
     }
 
     fn reason(outcome: Result<[Unpacked; 4], DataError>) -> String {
@@ -308,22 +266,12 @@ mod tests {
         );
         let all = TRAIN.len() as u64;
         assert!(
-            events
-                .iter()
-                .any(|event| matches!(event, FetchEvent::Progress { done, .. } if *done == all))
+            events.iter().any(|event| matches!(event, FetchEvent::Progress { done, .. } if *done == all))
         );
         assert_eq!(events.last(), Some(&FetchEvent::Stored { folder }));
 
         let n_requests = stub.requests().len();
-        let again = cached(
-            &set.entry,
-            &Settings {
-                offline: true,
-                ..settings
-            },
-        )
-        .unwrap()
-        .unwrap();
+        let again = cached(&set.entry, &Settings { offline: true, ..settings }).unwrap().unwrap();
         assert_eq!(again[0].bytes, set.files[0]);
         assert_eq!(stub.requests().len(), n_requests);
     }
@@ -333,14 +281,8 @@ mod tests {
         let (set, home) = (SmallSet::new(), tempfile::tempdir().unwrap());
         let stub = HubStub::serve(vec![]);
         let lookup = |name: &str| (name == "HF_HUB_OFFLINE").then(|| OsString::from("1"));
-        let offline = Settings {
-            endpoint: stub.endpoint.clone(),
-            ..Settings::from_lookup(lookup)
-        };
-        let offline = Settings {
-            cache_dir: Some(home.path().into()),
-            ..offline
-        };
+        let offline = Settings { endpoint: stub.endpoint.clone(), ..Settings::from_lookup(lookup) };
+        let offline = Settings { cache_dir: Some(home.path().into()), ..offline };
         let (listener, events) = listener();
         assert!(reason(download(&set.entry, &offline, &listener)).contains("HF_HUB_OFFLINE forbids"));
         assert!(stub.requests().is_empty() && events.lock().unwrap().is_empty());
@@ -352,38 +294,19 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap(); // accepts, never answers
         let silent_endpoint = format!("http://{}", silent.local_addr().unwrap());
         let started = Instant::now();
-        let message = reason(download(
-            &set.entry,
-            &settings(&silent_endpoint, &home),
-            &listener().0,
-        ));
+        let message = reason(download(&set.entry, &settings(&silent_endpoint, &home), &listener().0));
         assert!(message.contains("sent nothing for 0.7 s"), "{message}");
-        let message = reason(download(
-            &set.entry,
-            &settings("http://127.0.0.1:1", &home),
-            &listener().0,
-        ));
+        let message = reason(download(&set.entry, &settings("http://127.0.0.1:1", &home), &listener().0));
         assert!(message.contains("train-00000-of-00001.parquet: "), "{message}");
-        assert!(
-            started.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            started.elapsed()
-        ); // 2 x 0.7 s and slack
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed()); // 2 x 0.7 s and slack
     }
 
     #[test]
     fn a_missing_file_names_the_file() {
         let (set, home) = (SmallSet::new(), tempfile::tempdir().unwrap());
         let stub = HubStub::serve(vec![("train", TRAIN)]);
-        let message = reason(download(
-            &set.entry,
-            &settings(&stub.endpoint, &home),
-            &listener().0,
-        ));
-        assert!(
-            message.contains("cannot fetch mnist") && message.contains("test-00000-of"),
-            "{message}"
-        );
+        let message = reason(download(&set.entry, &settings(&stub.endpoint, &home), &listener().0));
+        assert!(message.contains("cannot fetch mnist") && message.contains("test-00000-of"), "{message}");
     }
 
     #[test]
@@ -392,10 +315,7 @@ mod tests {
         let damaged = HubStub::serve(vec![("train", &TRAIN[..900]), ("test", TEST)]);
         let outcome = download(&set.entry, &settings(&damaged.endpoint, &home), &listener().0);
         assert!(matches!(outcome, Err(DataError::Parquet { .. })));
-        assert!(
-            cached(&set.entry, &settings(&damaged.endpoint, &home)).is_err(),
-            "wrong is not missing"
-        );
+        assert!(cached(&set.entry, &settings(&damaged.endpoint, &home)).is_err(), "wrong is not missing");
         let sound = HubStub::serve(vec![("train", TRAIN), ("test", TEST)]);
         let files = download(&set.entry, &settings(&sound.endpoint, &home), &listener().0).unwrap();
         assert_eq!(files[0].bytes, set.files[0]);

@@ -22,24 +22,15 @@ const PNG_MEMORY: usize = 1 << 20;
 /// [`DataError::Parquet`] unless the file has exactly `count` rows of 28x28 8-bit grey PNGs with labels 0 to 9;
 /// [`DataError::Read`] when it cannot be opened.
 pub(crate) fn read_split(path: &Path, count: u32) -> Result<(Vec<u8>, Vec<u8>), DataError> {
-    let failed = |reason: String| DataError::Parquet {
-        path: path.to_owned(),
-        reason,
-    };
+    let failed = |reason: String| DataError::Parquet { path: path.to_owned(), reason };
     // `parquet` asserts some things that a damaged file can break; that is still only a damaged file.
     let outcome = catch_unwind(|| read_rows(path, count));
     outcome.unwrap_or_else(|_| Err(failed("the Parquet structure is damaged".to_owned())))
 }
 
 fn read_rows(path: &Path, count: u32) -> Result<(Vec<u8>, Vec<u8>), DataError> {
-    let failed = |reason: String| DataError::Parquet {
-        path: path.to_owned(),
-        reason,
-    };
-    let file = File::open(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let failed = |reason: String| DataError::Parquet { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let reader = SerializedFileReader::new(file).map_err(|error| failed(error.to_string()))?;
     let n_rows = reader.metadata().file_metadata().num_rows();
     if n_rows != i64::from(count) {
@@ -47,9 +38,7 @@ fn read_rows(path: &Path, count: u32) -> Result<(Vec<u8>, Vec<u8>), DataError> {
     }
     let mut images = Vec::with_capacity(count as usize * IMAGE_LEN);
     let mut labels = Vec::with_capacity(count as usize);
-    let rows = reader
-        .get_row_iter(None)
-        .map_err(|error| failed(error.to_string()))?;
+    let rows = reader.get_row_iter(None).map_err(|error| failed(error.to_string()))?;
     for (row_idx, row) in rows.take(count as usize).enumerate() {
         let at_row = |reason: String| failed(format!("row {row_idx}: {reason}"));
         let row = row.map_err(|error| at_row(error.to_string()))?;
@@ -68,9 +57,7 @@ fn fields(row: &Row) -> Result<(&[u8], u8), String> {
     let wrong = |error: parquet::errors::ParquetError| error.to_string();
     let image = row.get_group(column("image")?).map_err(wrong)?;
     let bytes = image.get_column_iter().position(|(field, _)| field == "bytes");
-    let png = image
-        .get_bytes(bytes.ok_or("expected `image` to have a field `bytes`")?)
-        .map_err(wrong)?;
+    let png = image.get_bytes(bytes.ok_or("expected `image` to have a field `bytes`")?).map_err(wrong)?;
     let label = row.get_long(column("label")?).map_err(wrong)?;
     match u8::try_from(label) {
         Ok(class) if usize::from(class) < N_CLASSES => Ok((png.data(), class)),
@@ -83,15 +70,10 @@ fn decode_png(bytes: &[u8]) -> Result<[u8; IMAGE_LEN], String> {
     let decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: PNG_MEMORY });
     let mut reader = decoder.read_info().map_err(wrong)?;
     let info = reader.info();
-    let (width, height, form) = (
-        info.width as usize,
-        info.height as usize,
-        (info.color_type, info.bit_depth),
-    );
+    let (width, height, form) =
+        (info.width as usize, info.height as usize, (info.color_type, info.bit_depth));
     if (width, height, form) != (IMAGE_SIDE, IMAGE_SIDE, (ColorType::Grayscale, BitDepth::Eight)) {
-        return Err(format!(
-            "expected a 28 x 28 8-bit grey PNG, found {width} x {height}, {form:?}"
-        ));
+        return Err(format!("expected a 28 x 28 8-bit grey PNG, found {width} x {height}, {form:?}"));
     }
     let mut image = [0; IMAGE_LEN];
     reader.next_frame(&mut image).map_err(wrong)?;
@@ -121,10 +103,7 @@ mod tests {
     #[test]
     fn another_number_of_rows_is_refused() {
         let message = read(TRAIN, 4).unwrap_err();
-        assert!(
-            message.contains("train.parquet: expected 4 rows, found 3"),
-            "{message}"
-        );
+        assert!(message.contains("train.parquet: expected 4 rows, found 3"), "{message}");
     }
 
     #[test]
@@ -144,16 +123,9 @@ mod tests {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, 28, 29);
         encoder.set_color(ColorType::Grayscale);
-        encoder
-            .write_header()
-            .unwrap()
-            .write_image_data(&[0; 28 * 29])
-            .unwrap();
+        encoder.write_header().unwrap().write_image_data(&[0; 28 * 29]).unwrap();
         let message = decode_png(&bytes).unwrap_err();
-        assert!(
-            message.contains("expected a 28 x 28 8-bit grey PNG, found 28 x 29"),
-            "{message}"
-        );
+        assert!(message.contains("expected a 28 x 28 8-bit grey PNG, found 28 x 29"), "{message}");
         assert!(decode_png(&bytes[..60]).is_err());
     }
 }

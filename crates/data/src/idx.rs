@@ -19,11 +19,7 @@ const LABELS_MAGIC: u32 = 2049;
 pub fn parse_idx_images<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8], DataError> {
     let ([count, rows, columns], body) = split_header(path, bytes, "images", IMAGES_MAGIC)?;
     if (rows as usize, columns as usize) != (IMAGE_SIDE, IMAGE_SIDE) {
-        return Err(DataError::Shape {
-            path: path.to_owned(),
-            rows,
-            columns,
-        });
+        return Err(DataError::Shape { path: path.to_owned(), rows, columns });
     }
     check_length(path, bytes.len() - body.len(), count, IMAGE_LEN, body.len())?;
     Ok(body)
@@ -38,11 +34,7 @@ pub fn parse_idx_labels<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8], Da
     let ([count], body) = split_header(path, bytes, "labels", LABELS_MAGIC)?;
     check_length(path, bytes.len() - body.len(), count, 1, body.len())?;
     match body.iter().position(|&label| usize::from(label) >= N_CLASSES) {
-        Some(idx) => Err(DataError::Label {
-            path: path.to_owned(),
-            idx,
-            found: body[idx],
-        }),
+        Some(idx) => Err(DataError::Label { path: path.to_owned(), idx, found: body[idx] }),
         None => Ok(body),
     }
 }
@@ -51,10 +43,7 @@ pub fn parse_idx_labels<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8], Da
 #[cfg(any(test, feature = "hub"))]
 pub(crate) fn encode_idx_images(images: &[u8]) -> Vec<u8> {
     let side = IMAGE_SIDE as u32;
-    encode(
-        &[IMAGES_MAGIC, item_count(images.len() / IMAGE_LEN), side, side],
-        images,
-    )
+    encode(&[IMAGES_MAGIC, item_count(images.len() / IMAGE_LEN), side, side], images)
 }
 
 /// An IDX file of labels.
@@ -70,19 +59,10 @@ fn split_header<'a, const N: usize>(
     what: &'static str,
     expected: u32,
 ) -> Result<([u32; N], &'a [u8]), DataError> {
-    let short = || DataError::Header {
-        path: path.to_owned(),
-        expected: 4 * (N + 1),
-        found: bytes.len(),
-    };
+    let short = || DataError::Header { path: path.to_owned(), expected: 4 * (N + 1), found: bytes.len() };
     let (found, mut rest) = take_word(bytes).ok_or_else(short)?;
     if found != expected {
-        return Err(DataError::Magic {
-            path: path.to_owned(),
-            what,
-            expected,
-            found,
-        });
+        return Err(DataError::Magic { path: path.to_owned(), what, expected, found });
     }
     let mut words = [0; N];
     for word in &mut words {
@@ -108,19 +88,9 @@ fn check_length(
     let found = (header + body_len) as u64;
     let path = path.to_owned();
     match found.cmp(&expected) {
-        std::cmp::Ordering::Less => Err(DataError::Truncated {
-            path,
-            count,
-            expected,
-            found,
-        }),
+        std::cmp::Ordering::Less => Err(DataError::Truncated { path, count, expected, found }),
         std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => Err(DataError::TrailingBytes {
-            path,
-            count,
-            expected,
-            found,
-        }),
+        std::cmp::Ordering::Greater => Err(DataError::TrailingBytes { path, count, expected, found }),
     }
 }
 
@@ -175,39 +145,15 @@ mod tests {
     fn each_refusal_names_file_expected_and_found() {
         let one_image = [&ONE_IMAGE[..], &[0; IMAGE_LEN]].concat();
         let refusals = [
-            (
-                images(&ONE_IMAGE[..15]),
-                "dir/images: expected a header of 16 bytes, found a file of 15",
-            ),
-            (
-                images(&[]),
-                "dir/images: expected a header of 16 bytes, found a file of 0",
-            ),
-            (
-                images(&TWO_LABELS),
-                "dir/images: expected magic number 2051 (images), found 2049",
-            ),
-            (
-                labels(&one_image),
-                "dir/labels: expected magic number 2049 (labels), found 2051",
-            ),
-            (
-                images(&one_image[..799]),
-                "truncated, the header's count of 1 needs 800 bytes, found 799",
-            ),
-            (
-                images(&[&one_image[..], &[0]].concat()),
-                "trailing bytes, the header's count of 1 needs 800",
-            ),
-            (
-                labels(&TWO_LABELS[..9]),
-                "truncated, the header's count of 2 needs 10 bytes, found 9",
-            ),
+            (images(&ONE_IMAGE[..15]), "dir/images: expected a header of 16 bytes, found a file of 15"),
+            (images(&[]), "dir/images: expected a header of 16 bytes, found a file of 0"),
+            (images(&TWO_LABELS), "dir/images: expected magic number 2051 (images), found 2049"),
+            (labels(&one_image), "dir/labels: expected magic number 2049 (labels), found 2051"),
+            (images(&one_image[..799]), "truncated, the header's count of 1 needs 800 bytes, found 799"),
+            (images(&[&one_image[..], &[0]].concat()), "trailing bytes, the header's count of 1 needs 800"),
+            (labels(&TWO_LABELS[..9]), "truncated, the header's count of 2 needs 10 bytes, found 9"),
             (labels(&[&TWO_LABELS[..], &[1]].concat()), "trailing bytes"),
-            (
-                labels(&[0, 0, 8, 1, 0, 0, 0, 2, 3, 10]),
-                "dir/labels: label 1 is 10, expected 0 to 9",
-            ),
+            (labels(&[0, 0, 8, 1, 0, 0, 0, 2, 3, 10]), "dir/labels: label 1 is 10, expected 0 to 9"),
         ];
         for (outcome, expected) in refusals {
             let message = outcome.unwrap_err();
@@ -215,22 +161,14 @@ mod tests {
         }
         let mut wide = one_image;
         wide[15] = 29;
-        assert!(
-            images(&wide)
-                .unwrap_err()
-                .contains("expected images of 28 x 28 pixels, found 28 x 29")
-        );
+        assert!(images(&wide).unwrap_err().contains("expected images of 28 x 28 pixels, found 28 x 29"));
     }
 
     #[test]
     fn an_absurd_count_is_refused_without_allocating_for_it() {
         let mut absurd = ONE_IMAGE;
         absurd[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
-        assert!(
-            images(&absurd)
-                .unwrap_err()
-                .contains("needs 3367254359296 bytes, found 16")
-        );
+        assert!(images(&absurd).unwrap_err().contains("needs 3367254359296 bytes, found 16"));
     }
 
     proptest! {

@@ -25,15 +25,8 @@ impl ImageSet {
     /// When the lengths disagree or a label is 10 or more: files are checked before they get here.
     pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Self {
         let (n_bytes, n_labels) = (images.len(), labels.len());
-        assert_eq!(
-            n_bytes,
-            n_labels * IMAGE_LEN,
-            "{n_bytes} bytes of images for {n_labels} labels"
-        );
-        assert!(
-            labels.iter().all(|&label| usize::from(label) < N_CLASSES),
-            "a label is {N_CLASSES} or more"
-        );
+        assert_eq!(n_bytes, n_labels * IMAGE_LEN, "{n_bytes} bytes of images for {n_labels} labels");
+        assert!(labels.iter().all(|&label| usize::from(label) < N_CLASSES), "a label is {N_CLASSES} or more");
         Self { images, labels }
     }
 
@@ -119,10 +112,7 @@ mod tests {
     fn truncation_keeps_images_beside_their_labels() {
         let images = [vec![1; IMAGE_LEN], vec![2; IMAGE_LEN], vec![3; IMAGE_LEN]].concat();
         let set = ImageSet::new(images, vec![7, 8, 9]).truncated(2);
-        assert_eq!(
-            (set.len(), set.label(1), set.image(1)),
-            (2, 8, [2; IMAGE_LEN].as_slice())
-        );
+        assert_eq!((set.len(), set.label(1), set.image(1)), (2, 8, [2; IMAGE_LEN].as_slice()));
         assert_eq!(set.clone().truncated(usize::MAX), set);
     }
 

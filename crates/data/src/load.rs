@@ -55,10 +55,7 @@ pub(crate) fn load_entry(entry: &DatasetEntry, sources: &Sources) -> Result<Imag
             Err(error) => return Err(error),
         },
     };
-    looked.push(Looked {
-        place: sources.hub.describe(),
-        outcome,
-    });
+    looked.push(Looked { place: sources.hub.describe(), outcome });
     Err(DataError::NotFound { id: entry.id, looked })
 }
 
@@ -88,10 +85,7 @@ pub fn load_or_generate(
         }),
         Err(error @ DataError::NotFound { .. }) if policy == DataPolicy::Auto => {
             let stand_in_reason = Some(error.to_string());
-            Ok(ImageDataset {
-                stand_in_reason,
-                ..procedural_images(id, seed, n_train, n_test)
-            })
+            Ok(ImageDataset { stand_in_reason, ..procedural_images(id, seed, n_train, n_test) })
         }
         Err(error) => Err(error),
     }
@@ -107,20 +101,9 @@ fn read_found(entry: &DatasetEntry, found: &FoundFiles) -> Result<ImageDataset, 
     let [a, b, c, d] = entry.files();
     let [path_a, path_b, path_c, path_d] = &found.paths;
     let read = |path: &PathBuf, file: &FileEntry| {
-        Ok(Unpacked {
-            path: path.clone(),
-            bytes: read_unpacked(path, file.bytes)?,
-        })
+        Ok(Unpacked { path: path.clone(), bytes: read_unpacked(path, file.bytes)? })
     };
-    assemble(
-        entry,
-        [
-            read(path_a, a)?,
-            read(path_b, b)?,
-            read(path_c, c)?,
-            read(path_d, d)?,
-        ],
-    )
+    assemble(entry, [read(path_a, a)?, read(path_b, b)?, read(path_c, c)?, read(path_d, d)?])
 }
 
 /// Checks the four files, in the order of [`DatasetEntry::files`], and joins them.
@@ -133,43 +116,21 @@ pub(crate) fn assemble(entry: &DatasetEntry, files: [Unpacked; 4]) -> Result<Ima
         let (n_images, n_labels) = (pixels.len() / IMAGE_LEN, classes.len());
         if n_images != n_labels {
             let (images_path, labels_path) = (images.path, labels.path);
-            return Err(DataError::CountMismatch {
-                images_path,
-                n_images,
-                labels_path,
-                n_labels,
-            });
+            return Err(DataError::CountMismatch { images_path, n_images, labels_path, n_labels });
         }
         let classes = classes.to_vec();
         let header_len = images.bytes.len() - pixels.len();
         for (file, unpacked, count) in [(wanted[0], &images, n_images), (wanted[1], &labels, n_labels)] {
-            records.push(check_official(
-                entry,
-                file,
-                &unpacked.path,
-                &unpacked.bytes,
-                count,
-            )?);
+            records.push(check_official(entry, file, &unpacked.path, &unpacked.bytes, count)?);
         }
         let mut pixels = images.bytes;
         pixels.drain(..header_len); // in place: a copy would double the peak
         Ok(ImageSet::new(pixels, classes))
     };
-    let train = join(
-        train_images,
-        train_labels,
-        [&entry.train_images, &entry.train_labels],
-    )?;
+    let train = join(train_images, train_labels, [&entry.train_images, &entry.train_labels])?;
     let test = join(test_images, test_labels, [&entry.test_images, &entry.test_labels])?;
     let (id, provenance) = (entry.id, Provenance::Real);
-    Ok(ImageDataset {
-        id,
-        provenance,
-        train,
-        test,
-        files: records,
-        stand_in_reason: None,
-    })
+    Ok(ImageDataset { id, provenance, train, test, files: records, stand_in_reason: None })
 }
 
 /// One file on its own: parsed, counted and compared with the manifest.
@@ -179,9 +140,7 @@ pub(crate) fn check_file(
     path: &Path,
     bytes: &[u8],
 ) -> Result<FileRecord, DataError> {
-    let is_images = [&entry.train_images, &entry.test_images]
-        .iter()
-        .any(|images| images.name == file.name);
+    let is_images = [&entry.train_images, &entry.test_images].iter().any(|images| images.name == file.name);
     let count = match is_images {
         true => parse_idx_images(path, bytes)?.len() / IMAGE_LEN,
         false => parse_idx_labels(path, bytes)?.len(),
@@ -199,25 +158,13 @@ fn check_official(
     let path = path.to_owned();
     let found_count = u32::try_from(count).expect("the count was read from a 32-bit field");
     if found_count != file.count {
-        return Err(DataError::Count {
-            path,
-            expected: file.count,
-            found: found_count,
-        });
+        return Err(DataError::Count { path, expected: file.count, found: found_count });
     }
     let found = sha256_hex(bytes);
     if found != file.sha256 {
-        return Err(DataError::Checksum {
-            path,
-            expected: file.sha256.clone(),
-            found,
-        });
+        return Err(DataError::Checksum { path, expected: file.sha256.clone(), found });
     }
-    Ok(FileRecord {
-        name: format!("{}/{}", entry.id, file.name),
-        sha256: found,
-        bytes: bytes.len() as u64,
-    })
+    Ok(FileRecord { name: format!("{}/{}", entry.id, file.name), sha256: found, bytes: bytes.len() as u64 })
 }
 
 #[cfg(test)]
@@ -258,10 +205,7 @@ mod tests {
     fn plain_and_gzip_files_load_alike() {
         let (set, dir, sources) = stored();
         let plain = load_entry(&set.entry, &sources).unwrap();
-        assert_eq!(
-            (plain.train.labels(), plain.test.labels()),
-            (&TRAIN_LABELS[..], &TEST_LABELS[..])
-        );
+        assert_eq!((plain.train.labels(), plain.test.labels()), (&TRAIN_LABELS[..], &TEST_LABELS[..]));
         assert_eq!(plain.train.images(), &set.files[0][16..]);
         assert_eq!((plain.provenance, plain.files.len()), (Provenance::Real, 4));
         assert_eq!(plain.files[1].name, "mnist/train-labels-idx1-ubyte");
@@ -280,23 +224,11 @@ mod tests {
                 refusal(0, |bytes| bytes.truncate(1000)),
                 "images-idx3-ubyte: truncated, the header's count of 3",
             ),
-            (
-                refusal(0, |bytes| *bytes = gzip(bytes)[..200].to_vec()),
-                "the gzip stream ends early",
-            ),
+            (refusal(0, |bytes| *bytes = gzip(bytes)[..200].to_vec()), "the gzip stream ends early"),
             (refusal(0, |bytes| bytes[500] ^= 1), "expected SHA-256"),
-            (
-                refusal(0, |bytes| bytes.push(0)),
-                "expected 2368 unpacked bytes, found more",
-            ),
-            (
-                refusal(0, |bytes| bytes[3] = 1),
-                "expected magic number 2051 (images), found 2049",
-            ),
-            (
-                refusal(1, |bytes| bytes[9] = 10),
-                "train-labels-idx1-ubyte: label 1 is 10",
-            ),
+            (refusal(0, |bytes| bytes.push(0)), "expected 2368 unpacked bytes, found more"),
+            (refusal(0, |bytes| bytes[3] = 1), "expected magic number 2051 (images), found 2049"),
+            (refusal(1, |bytes| bytes[9] = 10), "train-labels-idx1-ubyte: label 1 is 10"),
             (
                 refusal(1, |bytes| {
                     bytes[7] = 2;
@@ -304,10 +236,7 @@ mod tests {
                 }),
                 "has 3 images but",
             ),
-            (
-                refusal(3, |bytes| bytes[7] = 1),
-                "t10k-labels-idx1-ubyte: trailing bytes",
-            ),
+            (refusal(3, |bytes| bytes[7] = 1), "t10k-labels-idx1-ubyte: trailing bytes"),
         ];
         for (message, expected) in refusals {
             assert!(message.contains(expected), "expected `{expected}` in `{message}`");
@@ -321,10 +250,7 @@ mod tests {
         (entry.train_images.count, entry.train_labels.count) = (4, 4);
         (entry.train_images.bytes, entry.train_labels.bytes) = (16 + 4 * 784, 8 + 4);
         let message = load_entry(&entry, &sources).unwrap_err().to_string();
-        assert!(
-            message.contains("expected 4 items, the header says 3"),
-            "{message}"
-        );
+        assert!(message.contains("expected 4 items, the header says 3"), "{message}");
     }
 
     /// Sources that find nothing and may not use the network.
@@ -342,17 +268,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let load = |policy| load_or_generate(DatasetId::Mnist, &nothing(&dir), policy, Seed::new(1), 5, 3);
         let dataset = load(DataPolicy::Auto).unwrap();
-        assert_eq!(
-            (dataset.provenance, dataset.train.len()),
-            (Provenance::Procedural, 5)
-        );
+        assert_eq!((dataset.provenance, dataset.train.len()), (Provenance::Procedural, 5));
         let reason = dataset.stand_in_reason.unwrap();
-        for part in [
-            "RAZOR_DATA",
-            "datasets",
-            "the Hugging Face hub",
-            "razor data fetch mnist",
-        ] {
+        for part in ["RAZOR_DATA", "datasets", "the Hugging Face hub", "razor data fetch mnist"] {
             assert!(reason.contains(part), "expected `{part}` in `{reason}`");
         }
         let error = load(DataPolicy::RealOnly).unwrap_err();
@@ -367,19 +285,10 @@ mod tests {
             load_or_generate(DatasetId::Mnist, &sources, policy, Seed::new(1), 5, 3)
         };
         let absent = dir.path().join("absent");
-        assert!(matches!(
-            load(DataPolicy::Auto, &absent),
-            Err(DataError::NotAFolder { .. })
-        ));
-        assert!(matches!(
-            load(DataPolicy::Auto, dir.path()),
-            Err(DataError::LacksSet { .. })
-        ));
+        assert!(matches!(load(DataPolicy::Auto, &absent), Err(DataError::NotAFolder { .. })));
+        assert!(matches!(load(DataPolicy::Auto, dir.path()), Err(DataError::LacksSet { .. })));
         SmallSet::new().write(&dir.path().join("mnist"));
-        assert!(matches!(
-            load(DataPolicy::Auto, dir.path()),
-            Err(DataError::Count { .. })
-        ));
+        assert!(matches!(load(DataPolicy::Auto, dir.path()), Err(DataError::Count { .. })));
         assert!(load(DataPolicy::ProceduralOnly, dir.path()).is_ok());
     }
 }

@@ -103,12 +103,7 @@ impl Manifest {
 impl DatasetEntry {
     /// The four files: training images and labels, test images and labels.
     pub fn files(&self) -> [&FileEntry; 4] {
-        [
-            &self.train_images,
-            &self.train_labels,
-            &self.test_images,
-            &self.test_labels,
-        ]
+        [&self.train_images, &self.train_labels, &self.test_images, &self.test_labels]
     }
 
     /// The name of a class, by label.
@@ -124,12 +119,7 @@ impl FileEntry {
     /// Names under which the file is found in the wild, best first.
     pub(crate) fn name_variants(&self) -> [String; 4] {
         let dotted = self.name.replace("-idx", ".idx");
-        [
-            self.name.clone(),
-            format!("{}.gz", self.name),
-            dotted.clone(),
-            format!("{dotted}.gz"),
-        ]
+        [self.name.clone(), format!("{}.gz", self.name), dotted.clone(), format!("{dotted}.gz")]
     }
 }
 
@@ -161,10 +151,7 @@ mod tests {
 
     #[test]
     fn both_spellings_of_a_name_are_known() {
-        let names = Manifest::embedded()
-            .entry(DatasetId::Mnist)
-            .train_images
-            .name_variants();
+        let names = Manifest::embedded().entry(DatasetId::Mnist).train_images.name_variants();
         assert_eq!(names[1], "train-images-idx3-ubyte.gz");
         assert_eq!(names[2], "train-images.idx3-ubyte");
     }

@@ -31,8 +31,5 @@ pub(crate) fn download(
     _: &Settings,
     _: &FetchListener,
 ) -> Result<[Unpacked; 4], DataError> {
-    Err(DataError::Hub {
-        id: entry.id,
-        reason: NOT_DOWNLOADED.to_owned(),
-    })
+    Err(DataError::Hub { id: entry.id, reason: NOT_DOWNLOADED.to_owned() })
 }

@@ -29,12 +29,7 @@ pub fn render_example(
         Split::Test => &dataset.test,
     };
     if idx >= set.len() {
-        return Err(DataError::NoSuchExample {
-            id: dataset.id,
-            split: split.name(),
-            idx,
-            len: set.len(),
-        });
+        return Err(DataError::NoSuchExample { id: dataset.id, split: split.name(), idx, len: set.len() });
     }
     let (id, split, provenance) = (dataset.id, split.name(), dataset.provenance);
     let label = set.label(idx);
@@ -57,11 +52,7 @@ fn render_image(image: &[u8], style: PictureStyle) -> String {
                 }
             }
         }
-        text.push_str(if style == PictureStyle::Ansi {
-            "\x1b[0m\n"
-        } else {
-            "\n"
-        });
+        text.push_str(if style == PictureStyle::Ansi { "\x1b[0m\n" } else { "\n" });
     }
     text
 }
@@ -93,10 +84,7 @@ mod tests {
         let text = render_image(&image, PictureStyle::Ascii);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 14);
-        assert_eq!(
-            (lines[0], lines[1], lines[2]),
-            (&*"=".repeat(28), &*"@".repeat(28), &*" ".repeat(28))
-        );
+        assert_eq!((lines[0], lines[1], lines[2]), (&*"=".repeat(28), &*"@".repeat(28), &*" ".repeat(28)));
     }
 
     #[test]
@@ -111,23 +99,14 @@ mod tests {
         let dataset = procedural_images(DatasetId::FashionMnist, Seed::new(1), 3, 10);
         let label = dataset.test.label(9);
         let text = render_example(&dataset, Split::Test, 9, PictureStyle::Ascii).unwrap();
-        assert!(
-            text.starts_with(&format!("fashion_mnist test 9: label {label} (")),
-            "{text}"
-        );
-        assert!(
-            text.lines().next().unwrap().ends_with("procedural data"),
-            "{text}"
-        );
+        assert!(text.starts_with(&format!("fashion_mnist test 9: label {label} (")), "{text}");
+        assert!(text.lines().next().unwrap().ends_with("procedural data"), "{text}");
     }
 
     #[test]
     fn an_example_past_the_end_is_an_error() {
         let dataset = procedural_images(DatasetId::Mnist, Seed::new(1), 3, 2);
         let error = render_example(&dataset, Split::Train, 3, PictureStyle::Ascii).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "train of mnist has 3 images, no number 3; the first is 0"
-        );
+        assert_eq!(error.to_string(), "train of mnist has 3 images, no number 3; the first is 0");
     }
 }

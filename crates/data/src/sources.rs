@@ -68,25 +68,12 @@ impl Sources {
         let (hub, listener) = (hub::Settings::from_lookup(variable), None);
         if let Some(path) = data_dir {
             let given_by = GivenBy::Option;
-            return Self {
-                places: vec![Place { given_by, path }],
-                hub,
-                listener,
-            };
+            return Self { places: vec![Place { given_by, path }], hub, listener };
         }
-        let from_variable = variable("RAZOR_DATA").map(|path| Place {
-            given_by: GivenBy::Variable,
-            path: path.into(),
-        });
-        let default = Place {
-            given_by: GivenBy::Default,
-            path: Path::new("datasets").join("raw"),
-        };
-        Self {
-            places: from_variable.into_iter().chain([default]).collect(),
-            hub,
-            listener,
-        }
+        let from_variable =
+            variable("RAZOR_DATA").map(|path| Place { given_by: GivenBy::Variable, path: path.into() });
+        let default = Place { given_by: GivenBy::Default, path: Path::new("datasets").join("raw") };
+        Self { places: from_variable.into_iter().chain([default]).collect(), hub, listener }
     }
 
     /// Lets [`load_images`](crate::load_images) download what it finds nowhere, and says who is told.
@@ -101,11 +88,7 @@ impl Sources {
 
     /// The folder that a fetched data set is stored below.
     pub(crate) fn store_dir(&self) -> &Path {
-        &self
-            .places
-            .last()
-            .expect("there is always a place: the explicit one or the default")
-            .path
+        &self.places.last().expect("there is always a place: the explicit one or the default").path
     }
 }
 
@@ -140,10 +123,8 @@ pub(crate) fn locate(entry: &DatasetEntry, sources: &Sources) -> Result<Located,
         } else {
             "no such folder".to_owned()
         };
-        looked.push(Looked {
-            place: format!("{} ({})", place.path.display(), place.given_by.name()),
-            outcome,
-        });
+        looked
+            .push(Looked { place: format!("{} ({})", place.path.display(), place.given_by.name()), outcome });
     }
     Ok(Located::Nowhere(looked))
 }
@@ -151,11 +132,7 @@ pub(crate) fn locate(entry: &DatasetEntry, sources: &Sources) -> Result<Located,
 fn search_place(entry: &DatasetEntry, place: &Place) -> Result<Option<FoundFiles>, DataError> {
     let (path, given_by) = (place.path.clone(), place.given_by.name());
     if place.given_by != GivenBy::Default && !path.is_dir() {
-        return Err(DataError::NotAFolder {
-            path,
-            given_by,
-            id: entry.id,
-        });
+        return Err(DataError::NotAFolder { path, given_by, id: entry.id });
     }
     let mut incomplete = None;
     for folder in entry.folders.iter().map(|name| path.join(name)) {
@@ -168,17 +145,8 @@ fn search_place(entry: &DatasetEntry, place: &Place) -> Result<Option<FoundFiles
     match (incomplete, place.given_by) {
         (Some(error), _) => Err(error),
         (None, GivenBy::Option) => {
-            let expected = entry
-                .folders
-                .iter()
-                .map(|name| path.join(name).display().to_string())
-                .collect();
-            Err(DataError::LacksSet {
-                path,
-                given_by,
-                id: entry.id,
-                expected,
-            })
+            let expected = entry.folders.iter().map(|name| path.join(name).display().to_string()).collect();
+            Err(DataError::LacksSet { path, given_by, id: entry.id, expected })
         }
         (None, GivenBy::Variable | GivenBy::Default) => Ok(None),
     }
@@ -198,15 +166,8 @@ fn search_folder(entry: &DatasetEntry, folder: PathBuf) -> Result<Option<FoundFi
         return Ok(None);
     }
     match paths {
-        [Some(a), Some(b), Some(c), Some(d)] => Ok(Some(FoundFiles {
-            paths: [a, b, c, d],
-            folder,
-        })),
-        _ => Err(DataError::Incomplete {
-            path: folder,
-            id: entry.id,
-            missing,
-        }),
+        [Some(a), Some(b), Some(c), Some(d)] => Ok(Some(FoundFiles { paths: [a, b, c, d], folder })),
+        _ => Err(DataError::Incomplete { path: folder, id: entry.id, missing }),
     }
 }
 
@@ -251,33 +212,21 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         let message = refusal(&Sources::new(Some(file.clone())));
-        assert!(
-            message.contains("--data is") && message.contains("which is not a folder"),
-            "{message}"
-        );
+        assert!(message.contains("--data is") && message.contains("which is not a folder"), "{message}");
         let message = refusal(&with_variable(&file));
-        assert!(
-            message.contains("RAZOR_DATA is") && message.contains("which is not a folder"),
-            "{message}"
-        );
+        assert!(message.contains("RAZOR_DATA is") && message.contains("which is not a folder"), "{message}");
     }
 
     #[test]
     fn an_explicit_folder_without_the_set_is_an_error_but_a_variable_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let message = refusal(&Sources::new(Some(dir.path().to_owned())));
-        assert!(
-            message.contains("does not hold mnist") && message.contains("MNIST/raw"),
-            "{message}"
-        );
+        assert!(message.contains("does not hold mnist") && message.contains("MNIST/raw"), "{message}");
         let sources = with_variable(dir.path());
         let Located::Nowhere(looked) = locate(&SmallSet::new().entry, &sources).unwrap() else {
             panic!("an empty folder holds no data set");
         };
-        assert_eq!(
-            (looked.len(), looked[0].outcome.as_str()),
-            (2, "no mnist, no MNIST/raw")
-        );
+        assert_eq!((looked.len(), looked[0].outcome.as_str()), (2, "no mnist, no MNIST/raw"));
     }
 
     #[test]
@@ -286,22 +235,13 @@ mod tests {
         SmallSet::new().write(&dir.path().join("mnist"));
         fs::remove_file(dir.path().join("mnist/train-labels-idx1-ubyte")).unwrap();
         let message = refusal(&with_variable(dir.path()));
-        assert!(
-            message.contains("mnist is incomplete, missing train-labels-idx1-ubyte"),
-            "{message}"
-        );
+        assert!(message.contains("mnist is incomplete, missing train-labels-idx1-ubyte"), "{message}");
     }
 
     #[test]
     fn an_explicit_folder_is_the_only_place() {
         let sources = Sources::from_lookup(Some("given".into()), |_| Some("set".into()));
-        assert_eq!(
-            sources.places,
-            [Place {
-                given_by: GivenBy::Option,
-                path: "given".into()
-            }]
-        );
+        assert_eq!(sources.places, [Place { given_by: GivenBy::Option, path: "given".into() }]);
         let unset = Sources::from_lookup(None, |_| Some(OsString::new()));
         assert_eq!(unset.places.len(), 1, "an empty variable counts as unset");
     }

@@ -55,56 +55,35 @@ fn inspect_entry(entry: &DatasetEntry, sources: &Sources) -> DatasetState {
         Ok(Located::Nowhere(looked)) => looked,
         Ok(Located::Found(found)) => {
             let checks = entry.files().into_iter().zip(&found.paths);
-            let files = checks
-                .map(|(file, path)| check_stored(entry, file, path))
-                .collect();
-            return DatasetState::Found {
-                place: found.folder.display().to_string(),
-                files,
-            };
+            let files = checks.map(|(file, path)| check_stored(entry, file, path)).collect();
+            return DatasetState::Found { place: found.folder.display().to_string(), files };
         }
     };
     match hub::cached(entry, &sources.hub) {
         Err(error) => DatasetState::Refused(error),
         Ok(None) => {
-            looked.push(Looked {
-                place: sources.hub.describe(),
-                outcome: hub::NOT_DOWNLOADED.into(),
-            });
+            looked.push(Looked { place: sources.hub.describe(), outcome: hub::NOT_DOWNLOADED.into() });
             DatasetState::Missing(looked)
         }
         Ok(Some(files)) => {
-            let checks = entry
-                .files()
-                .into_iter()
-                .zip(&files)
-                .map(|(file, unpacked)| FileCheck {
-                    name: file.name.clone(),
-                    outcome: check_file(entry, file, &unpacked.path, &unpacked.bytes),
-                });
-            DatasetState::Found {
-                place: sources.hub.describe(),
-                files: checks.collect(),
-            }
+            let checks = entry.files().into_iter().zip(&files).map(|(file, unpacked)| FileCheck {
+                name: file.name.clone(),
+                outcome: check_file(entry, file, &unpacked.path, &unpacked.bytes),
+            });
+            DatasetState::Found { place: sources.hub.describe(), files: checks.collect() }
         }
     }
 }
 
 /// Whether a folder holds the four files under their plain names, every byte right.
 pub(crate) fn holds_official_files(entry: &DatasetEntry, folder: &Path) -> bool {
-    let mut paths = entry
-        .files()
-        .into_iter()
-        .map(|file| (file, folder.join(&file.name)));
+    let mut paths = entry.files().into_iter().map(|file| (file, folder.join(&file.name)));
     paths.all(|(file, path)| check_stored(entry, file, &path).outcome.is_ok())
 }
 
 fn check_stored(entry: &DatasetEntry, file: &FileEntry, path: &Path) -> FileCheck {
     let outcome = read_unpacked(path, file.bytes).and_then(|bytes| check_file(entry, file, path, &bytes));
-    FileCheck {
-        name: file.name.clone(),
-        outcome,
-    }
+    FileCheck { name: file.name.clone(), outcome }
 }
 
 #[cfg(test)]
@@ -128,9 +107,7 @@ mod tests {
         set.write(&folder);
         let state = inspect_entry(&set.entry, &sources);
         assert!(!state.is_sound() && !holds_official_files(&set.entry, &folder));
-        let DatasetState::Found { files, .. } = state else {
-            panic!("the files are there: {state:?}")
-        };
+        let DatasetState::Found { files, .. } = state else { panic!("the files are there: {state:?}") };
         let sound: Vec<bool> = files.iter().map(|file| file.outcome.is_ok()).collect();
         assert_eq!(sound, [false, true, true, false]);
     }
@@ -141,9 +118,6 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         let state = inspect_entry(&SmallSet::new().entry, &Sources::new(Some(file)));
-        assert!(
-            matches!(state, DatasetState::Refused(DataError::NotAFolder { .. })),
-            "{state:?}"
-        );
+        assert!(matches!(state, DatasetState::Refused(DataError::NotAFolder { .. })), "{state:?}");
     }
 }

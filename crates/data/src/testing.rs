@@ -27,10 +27,7 @@ fn pixel(label: u8, pixel: usize) -> u8 {
 impl SmallSet {
     pub(crate) fn new() -> Self {
         let pixels = |labels: &[u8]| -> Vec<u8> {
-            labels
-                .iter()
-                .flat_map(|&label| (0..IMAGE_LEN).map(move |idx| pixel(label, idx)))
-                .collect()
+            labels.iter().flat_map(|&label| (0..IMAGE_LEN).map(move |idx| pixel(label, idx))).collect()
         };
         let files = [
             encode_idx_images(&pixels(&TRAIN_LABELS)),

@@ -17,58 +17,36 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// `expected + 1` bytes are ever held, whatever the stream would unpack to. A shorter file is returned as it is; its
 /// header says more about what is missing.
 pub(crate) fn read_unpacked(path: &Path, expected: u64) -> Result<Vec<u8>, DataError> {
-    let failed = |source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| DataError::Read { path: path.to_owned(), source };
     let mut file = BufReader::new(File::open(path).map_err(failed)?);
     let mut head = Vec::with_capacity(GZIP_MAGIC.len());
-    file.by_ref()
-        .take(GZIP_MAGIC.len() as u64)
-        .read_to_end(&mut head)
-        .map_err(failed)?;
+    file.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head).map_err(failed)?;
     let is_gzip = head == GZIP_MAGIC;
     let whole = io::Cursor::new(head).chain(file);
 
     let mut bytes = Vec::new();
     if is_gzip {
-        let outcome = MultiGzDecoder::new(whole)
-            .take(expected + 1)
-            .read_to_end(&mut bytes);
+        let outcome = MultiGzDecoder::new(whole).take(expected + 1).read_to_end(&mut bytes);
         outcome.map_err(|source| gzip_error(path, expected, bytes.len() as u64, source))?;
     } else {
         whole.take(expected + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
     if bytes.len() as u64 > expected {
-        return Err(DataError::TooLarge {
-            path: path.to_owned(),
-            expected,
-        });
+        return Err(DataError::TooLarge { path: path.to_owned(), expected });
     }
     Ok(bytes)
 }
 
 /// SHA-256 as 64 lower-case hexadecimal digits.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn gzip_error(path: &Path, expected: u64, unpacked: u64, source: io::Error) -> DataError {
     let path = path.to_owned();
     match source.kind() {
-        io::ErrorKind::UnexpectedEof => DataError::GzipTruncated {
-            path,
-            expected,
-            found: unpacked,
-        },
-        _ => DataError::Gzip {
-            path,
-            unpacked,
-            source,
-        },
+        io::ErrorKind::UnexpectedEof => DataError::GzipTruncated { path, expected, found: unpacked },
+        _ => DataError::Gzip { path, unpacked, source },
     }
 }
 
@@ -111,10 +89,7 @@ mod tests {
     fn a_gzip_bomb_stops_at_the_bound() {
         let (_dir, path) = file_with(&gzip(&vec![0; 50_000_000]));
         let message = read_unpacked(&path, 5000).unwrap_err().to_string();
-        assert!(
-            message.contains("file.gz: expected 5000 unpacked bytes, found more"),
-            "{message}"
-        );
+        assert!(message.contains("file.gz: expected 5000 unpacked bytes, found more"), "{message}");
     }
 
     #[test]
@@ -142,9 +117,6 @@ mod tests {
     #[test]
     fn sha256_is_the_published_one() {
         // FIPS 180-2, appendix B.1.
-        assert_eq!(
-            sha256_hex(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

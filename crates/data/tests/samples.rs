@@ -7,10 +7,7 @@ use razor_data::{DatasetId, IMAGE_LEN, ImageSet, parse_idx_images, parse_idx_lab
 #[test]
 fn each_sample_parses_as_the_real_files_do() {
     let datasets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
-    for (id, expected) in [
-        (DatasetId::Mnist, [1, 0, 7]),
-        (DatasetId::FashionMnist, [1, 8, 0]),
-    ] {
+    for (id, expected) in [(DatasetId::Mnist, [1, 0, 7]), (DatasetId::FashionMnist, [1, 8, 0])] {
         let path = |name: &str| datasets.join(id.name()).join("sample").join(name);
         let (images_path, labels_path) = (path("train-images-idx3-ubyte"), path("train-labels-idx1-ubyte"));
         let images = std::fs::read(&images_path).expect("the sample is in the tree");

@@ -48,7 +48,7 @@ impl ExperimentError {
         Self::UnknownPreset { study, name: name.to_owned(), known: known.join(", ") }
     }
 
-    pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
+    pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: &impl ToString) -> Self {
         Self::Config { field, expected: expected.into(), found: found.to_string() }
     }
 }

@@ -12,6 +12,7 @@ mod figures;
 mod folder;
 mod gates;
 mod labels;
+mod learner;
 mod matched;
 mod measure;
 mod method;

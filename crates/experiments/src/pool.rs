@@ -41,7 +41,8 @@ pub(crate) fn run_pool<J: Sync, E: Send>(
 
 /// Runs `work` where rayon has one thread.
 pub(crate) fn single_threaded<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one more thread can be started");
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one more thread can be started");
     pool.install(work)
 }
 

@@ -52,11 +52,7 @@ use descent::Pace;
 #[expect(missing_docs, reason = "the message documents its variant")]
 pub enum TheoryError {
     #[error("{field}: expected {expected}, found {found}")]
-    Config {
-        field: &'static str,
-        expected: String,
-        found: String,
-    },
+    Config { field: &'static str, expected: String, found: String },
 }
 
 impl TheoryError {
@@ -67,11 +63,7 @@ impl TheoryError {
         expected: &str,
         found: impl std::fmt::Debug,
     ) -> Result<(), Self> {
-        let refused = || Self::Config {
-            field,
-            expected: expected.to_owned(),
-            found: format!("{found:?}"),
-        };
+        let refused = || Self::Config { field, expected: expected.to_owned(), found: format!("{found:?}") };
         if holds { Ok(()) } else { Err(refused()) }
     }
 }
@@ -195,28 +187,13 @@ impl TheoryConfig {
             target,
         )?;
         TheoryError::require(is_step(self.step_size), "step_size", step, self.step_size)?;
-        TheoryError::require(
-            is_step(sampled.step_size),
-            "sampled.step_size",
-            step,
-            sampled.step_size,
-        )?;
+        TheoryError::require(is_step(sampled.step_size), "sampled.step_size", step, sampled.step_size)?;
         let at_least_one = "at least 1";
         TheoryError::require(self.max_steps > 0, "max_steps", at_least_one, self.max_steps)?;
         TheoryError::require(sampled.runs > 0, "sampled.runs", at_least_one, sampled.runs)?;
-        TheoryError::require(
-            sampled.group_size > 1,
-            "sampled.group_size",
-            "at least 2",
-            sampled.group_size,
-        )?;
+        TheoryError::require(sampled.group_size > 1, "sampled.group_size", "at least 2", sampled.group_size)?;
         let inner_steps = &self.inner_steps;
-        TheoryError::require(
-            !inner_steps.contains(&0),
-            "inner_steps",
-            "all at least 1",
-            inner_steps,
-        )?;
+        TheoryError::require(!inner_steps.contains(&0), "inner_steps", "all at least 1", inner_steps)?;
         self.random.check(self.target_success)?;
         self.mixture.check()
     }
@@ -231,10 +208,8 @@ pub fn run_theory(config: &TheoryConfig, seed: Seed) -> Result<TheoryResult, The
     let bandit = &config.bandit;
     let pace = exact_pace(config);
     let right = bandit.right.iter().map(|&answer| bandit.base[answer - 1]);
-    let inexact = |&inner_steps: &usize| InexactEm {
-        inner_steps,
-        end: descent::inexact_em(bandit, inner_steps, pace),
-    };
+    let inexact =
+        |&inner_steps: &usize| InexactEm { inner_steps, end: descent::inexact_em(bandit, inner_steps, pace) };
     Ok(TheoryResult {
         config: config.clone(),
         seed,
@@ -250,10 +225,7 @@ pub fn run_theory(config: &TheoryConfig, seed: Seed) -> Result<TheoryResult, The
             descent::fixed_annotator(bandit, config.annotator, pace),
         ],
         m_steps: config.inner_steps.iter().map(inexact).collect(),
-        sampled: vec![
-            sampled_runs(config, false, seed),
-            sampled_runs(config, true, seed),
-        ],
+        sampled: vec![sampled_runs(config, false, seed), sampled_runs(config, true, seed)],
         random: random::random_bandits(
             &config.random,
             config.target_success,
@@ -264,61 +236,33 @@ pub fn run_theory(config: &TheoryConfig, seed: Seed) -> Result<TheoryResult, The
 }
 
 fn exact_pace(config: &TheoryConfig) -> Pace {
-    Pace {
-        target_success: config.target_success,
-        max_steps: config.max_steps,
-        step_size: config.step_size,
-    }
+    Pace { target_success: config.target_success, max_steps: config.max_steps, step_size: config.step_size }
 }
 
 /// Both variants draw from the same seeds, so that a difference between them is not luck.
 fn sampled_runs(config: &TheoryConfig, with_baseline: bool, seed: Seed) -> SampledSummary {
     let (bandit, sampled) = (&config.bandit, &config.sampled);
-    let pace = Pace {
-        max_steps: sampled.max_steps,
-        step_size: sampled.step_size,
-        ..exact_pace(config)
-    };
-    let walk = Pace {
-        target_success: 1.0,
-        max_steps: sampled.drift_steps,
-        ..pace
-    };
+    let pace = Pace { max_steps: sampled.max_steps, step_size: sampled.step_size, ..exact_pace(config) };
+    let walk = Pace { target_success: 1.0, max_steps: sampled.drift_steps, ..pace };
     let saturated = descent::natural_gradient(bandit, exact_pace(config)).policy;
     let learn = |run| {
         let seed = seed.derive("reinforce", run);
-        let (policy, step) = descent::reinforce(
-            bandit,
-            &bandit.base,
-            sampled.group_size,
-            with_baseline,
-            pace,
-            seed,
-        );
+        let (policy, step) =
+            descent::reinforce(bandit, &bandit.base, sampled.group_size, with_baseline, pace, seed);
         bandit.measure(&policy, step)
     };
     let wander = |run| {
         let seed = seed.derive("drift", run);
         let (policy, _) =
             descent::reinforce(bandit, &saturated, sampled.group_size, with_baseline, walk, seed);
-        let (before, after) = (
-            bandit.condition_on_right(&saturated),
-            bandit.condition_on_right(&policy),
-        );
+        let (before, after) = (bandit.condition_on_right(&saturated), bandit.condition_on_right(&policy));
         0.5 * before.iter().zip(after).map(|(p, q)| (p - q).abs()).sum::<f64>()
     };
     let runs = sampled.runs as u64;
     let ends: Vec<PolicyPoint> = (0..runs).map(learn).collect();
     SampledSummary {
-        method: if with_baseline {
-            BanditMethod::ReinforceWithBaseline
-        } else {
-            BanditMethod::Reinforce
-        },
-        n_reached: ends
-            .iter()
-            .filter(|end| end.success > config.target_success)
-            .count(),
+        method: if with_baseline { BanditMethod::ReinforceWithBaseline } else { BanditMethod::Reinforce },
+        n_reached: ends.iter().filter(|end| end.success > config.target_success).count(),
         ends,
         drift: (0..runs).map(wander).collect(),
     }
@@ -371,29 +315,15 @@ pub(crate) mod tests {
         let mut config = smoke();
         config.annotator = 1;
         assert!(
-            run_theory(&config, Seed::new(0))
-                .unwrap_err()
-                .to_string()
-                .starts_with("annotator: expected")
+            run_theory(&config, Seed::new(0)).unwrap_err().to_string().starts_with("annotator: expected")
         );
         let mut config = smoke();
         config.target_success = 0.3;
         assert!(config.check().unwrap_err().to_string().contains("target_success"));
         let mut config = smoke();
         config.mixture.grid_points = 50;
-        assert!(
-            config
-                .check()
-                .unwrap_err()
-                .to_string()
-                .contains("mixture.grid_points")
-        );
+        assert!(config.check().unwrap_err().to_string().contains("mixture.grid_points"));
         let unknown = include_str!("../presets/theory/smoke.toml").replace("annotator", "anotator");
-        assert!(
-            toml::from_str::<TheoryConfig>(&unknown)
-                .unwrap_err()
-                .to_string()
-                .contains("anotator")
-        );
+        assert!(toml::from_str::<TheoryConfig>(&unknown).unwrap_err().to_string().contains("anotator"));
     }
 }

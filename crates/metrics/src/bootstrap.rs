@@ -59,11 +59,7 @@ impl RunBootstrap {
         let (names, run_of_point) = number_groups(run_of_point);
         let n_runs = names.len();
         if n_runs < 2 {
-            return Err(MetricsError::TooFewDistinct {
-                what: "run",
-                needed: 2,
-                found: n_runs,
-            });
+            return Err(MetricsError::TooFewDistinct { what: "run", needed: 2, found: n_runs });
         }
         let draws = (0..n_resamples).map(|resample| {
             let mut rng = seed.derive("bootstrap over runs", resample as u64).rng();
@@ -73,10 +69,7 @@ impl RunBootstrap {
             }
             counts
         });
-        Ok(Self {
-            run_of_point,
-            draws: draws.collect(),
-        })
+        Ok(Self { run_of_point, draws: draws.collect() })
     }
 
     /// The interval of one statistic of weighted points; `None` when it is undefined on the data itself or on
@@ -116,13 +109,8 @@ impl RunBootstrap {
             }
         }
         let n_resamples = self.draws.len();
-        let estimates = estimates
-            .into_iter()
-            .map(|estimate| estimate.filter(|value| value.is_finite()));
-        estimates
-            .zip(samples)
-            .map(|(e, s)| summarize(e?, s, n_resamples))
-            .collect()
+        let estimates = estimates.into_iter().map(|estimate| estimate.filter(|value| value.is_finite()));
+        estimates.zip(samples).map(|(e, s)| summarize(e?, s, n_resamples)).collect()
     }
 }
 
@@ -150,21 +138,12 @@ impl MeanInterval {
     pub fn new(values: &[f64]) -> Result<Self, MetricsError> {
         check_finite("value", values)?;
         if values.is_empty() {
-            return Err(MetricsError::TooFewDistinct {
-                what: "value",
-                needed: 1,
-                found: 0,
-            });
+            return Err(MetricsError::TooFewDistinct { what: "value", needed: 1, found: 0 });
         }
         let n_values = values.len();
         let (mean, deviation) = mean_and_deviation(values);
         let half = deviation.map(|sd| student_975(n_values - 1) * sd / (n_values as f64).sqrt());
-        Ok(Self {
-            mean,
-            low: half.map(|h| mean - h),
-            high: half.map(|h| mean + h),
-            n_values,
-        })
+        Ok(Self { mean, low: half.map(|h| mean - h), high: half.map(|h| mean + h), n_values })
     }
 }
 
@@ -245,10 +224,7 @@ mod tests {
         let spread = |n_points| {
             let (runs, values) = clustered(40, n_points);
             let bootstrap = RunBootstrap::new(&runs, 2000, Seed::new(0)).unwrap();
-            bootstrap
-                .interval(|weights| Some(weighted_mean(&values, weights)))
-                .unwrap()
-                .standard_deviation
+            bootstrap.interval(|weights| Some(weighted_mean(&values, weights))).unwrap().standard_deviation
         };
         assert!((spread(10) - spread(1)).abs() < 1e-12);
         // Unit variance: the mean of 40 runs has 1/sqrt(40) = 0.158, known to about 11 % from 40 values.
@@ -259,9 +235,7 @@ mod tests {
     fn the_interval_holds_the_estimate_of_a_well_behaved_statistic() {
         let (runs, values) = clustered(30, 5);
         let bootstrap = RunBootstrap::new(&runs, 500, Seed::new(1)).unwrap();
-        let mean = bootstrap
-            .interval(|weights| Some(weighted_mean(&values, weights)))
-            .unwrap();
+        let mean = bootstrap.interval(|weights| Some(weighted_mean(&values, weights))).unwrap();
         assert!(mean.low < mean.estimate && mean.estimate < mean.high, "{mean:?}");
         // A normal spread has its percentiles 3.92 standard deviations apart; 500 resamples move that by 5 %.
         let width = (mean.high - mean.low) / mean.standard_deviation;
@@ -273,9 +247,7 @@ mod tests {
         let (mut runs, mut values) = clustered(8, 3);
         let interval = |runs: &[usize], values: &[f64]| {
             let bootstrap = RunBootstrap::new(runs, 100, Seed::new(2)).unwrap();
-            bootstrap
-                .interval(|weights| Some(weighted_mean(values, weights)))
-                .unwrap()
+            bootstrap.interval(|weights| Some(weighted_mean(values, weights))).unwrap()
         };
         let forward = interval(&runs, &values);
         runs.reverse();
@@ -289,29 +261,17 @@ mod tests {
     fn undefined_resamples_are_counted_and_left_out() {
         let bootstrap = RunBootstrap::new(&[0, 1], 400, Seed::new(0)).unwrap();
         // Undefined whenever run 0 is not drawn: a quarter of the resamples, with standard deviation 9 of 400.
-        let only_run_0 = bootstrap
-            .interval(|weights| (weights[0] > 0.0).then_some(weights[0]))
-            .unwrap();
-        assert!(
-            (60..140).contains(&only_run_0.n_undefined),
-            "{}",
-            only_run_0.n_undefined
-        );
+        let only_run_0 = bootstrap.interval(|weights| (weights[0] > 0.0).then_some(weights[0])).unwrap();
+        assert!((60..140).contains(&only_run_0.n_undefined), "{}", only_run_0.n_undefined);
         assert_eq!((only_run_0.low, only_run_0.high), (1.0, 2.0));
         assert_eq!(bootstrap.interval(|_| None), None);
-        assert_eq!(
-            bootstrap.interval(|weights| (weights == [1.0, 1.0]).then_some(f64::NAN)),
-            None
-        );
+        assert_eq!(bootstrap.interval(|weights| (weights == [1.0, 1.0]).then_some(f64::NAN)), None);
     }
 
     #[test]
     fn one_run_has_no_spread() {
         let error = RunBootstrap::new(&["a", "a"], 10, Seed::new(0)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "run has 1 distinct values, expected at least 2"
-        );
+        assert_eq!(error.to_string(), "run has 1 distinct values, expected at least 2");
     }
 
     #[test]

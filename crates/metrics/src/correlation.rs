@@ -73,15 +73,9 @@ mod tests {
         let points = Scatter::new(&[1.0, 2.0, 2.0, 5.0, 4.0], &[3.0, 1.0, 3.0, 4.0, 9.0]).unwrap();
         let repeated = Scatter::new(&[1.0, 2.0, 2.0, 2.0, 5.0], &[3.0, 1.0, 3.0, 3.0, 4.0]).unwrap();
         let weights = [1.0, 1.0, 2.0, 1.0, 0.0];
-        let (once, twice) = (
-            spearman(&points, &weights),
-            spearman(&repeated, repeated.each_once()),
-        );
+        let (once, twice) = (spearman(&points, &weights), spearman(&repeated, repeated.each_once()));
         assert!((once.unwrap() - twice.unwrap()).abs() < 1e-15);
-        let (once, twice) = (
-            pearson(&points, &weights),
-            pearson(&repeated, repeated.each_once()),
-        );
+        let (once, twice) = (pearson(&points, &weights), pearson(&repeated, repeated.each_once()));
         assert!((once.unwrap() - twice.unwrap()).abs() < 1e-15);
     }
 
@@ -89,14 +83,8 @@ mod tests {
     fn tiny_units_do_not_change_the_correlation() {
         let points = Scatter::new(&[1e-160, 2e-160, 4e-160], &[1.0, 2.0, 3.0]).unwrap();
         let same = Scatter::new(&[1.0, 2.0, 4.0], &[1.0, 2.0, 3.0]).unwrap();
-        let (tiny, plain) = (
-            pearson(&points, points.each_once()),
-            pearson(&same, same.each_once()),
-        );
-        assert!(
-            (tiny.unwrap() - plain.unwrap()).abs() < 1e-3,
-            "1e-320 squares keep a few bits"
-        );
+        let (tiny, plain) = (pearson(&points, points.each_once()), pearson(&same, same.each_once()));
+        assert!((tiny.unwrap() - plain.unwrap()).abs() < 1e-3, "1e-320 squares keep a few bits");
     }
 
     #[test]

@@ -77,18 +77,9 @@ impl ExponentialFit {
         }
         let slope = product / square;
         let a = y_mean - slope * (rise_mean + 1.0);
-        let fit = Self {
-            a,
-            b: -slope,
-            c,
-            anchor,
-            r2: 0.0,
-        };
+        let fit = Self { a, b: -slope, c, anchor, r2: 0.0 };
         let line = |x: f64| y_mean + slope * ((c * (x - anchor)).exp_m1() - rise_mean);
-        Self {
-            r2: r_squared(points, weights, line),
-            ..fit
-        }
+        Self { r2: r_squared(points, weights, line), ..fit }
     }
 }
 
@@ -125,10 +116,7 @@ mod tests {
             // Near its valley the error is flat to the root of f64's precision, and so is c.
             assert!((fit.c / c - 1.0).abs() < 1e-5, "{fit:?}");
             assert!(fit.r2() > 1.0 - 1e-12, "{fit:?}");
-            assert!(
-                (fit.a - 0.74).abs() < 1e-5 && (fit.b - 0.4).abs() < 1e-5,
-                "{fit:?}"
-            );
+            assert!((fit.a - 0.74).abs() < 1e-5 && (fit.b - 0.4).abs() < 1e-5, "{fit:?}");
             assert_eq!(fit.predict(anchor), fit.a - fit.b);
         }
     }
@@ -144,10 +132,7 @@ mod tests {
 
     #[test]
     fn degenerate_inputs_are_refused() {
-        assert!(
-            fit(&[0.9, 0.9, 0.95], &[0.7, 0.6, 0.5]).is_err(),
-            "two distinct x"
-        );
+        assert!(fit(&[0.9, 0.9, 0.95], &[0.7, 0.6, 0.5]).is_err(), "two distinct x");
         assert!(fit(&[0.9, 0.92, 0.95], &[0.7, 0.7, 0.7]).is_err(), "constant y");
     }
 }

@@ -66,8 +66,9 @@ mod tests {
         let inputs = Tensor::<2>::from_data([[2.0, -1.0]], &device);
         let table = log_probs(policy.forward(inputs.clone()));
         let probs: Vec<f32> = table.exp().into_data().try_into_vec().unwrap();
-        let log_prob =
-            |sample_idx: usize| log_probs(policy.forward(inputs.clone())).slice([0..1, sample_idx..sample_idx + 1]).reshape([1]);
+        let log_prob = |sample_idx: usize| {
+            log_probs(policy.forward(inputs.clone())).slice([0..1, sample_idx..sample_idx + 1]).reshape([1])
+        };
         // One sample of each label; d log π(0)/dz = (1 − p₀, −p₁) and d log π(1)/dz = (−p₀, 1 − p₁).
         let fisher = diagonal_fisher(&policy, 2, log_prob);
         let of_logit = [

@@ -63,21 +63,10 @@ impl QuadraticFit {
         }
         // The third direction is rounding noise: x has two values as far as f64 can tell.
         if square <= 1e-26 * total {
-            return Err(MetricsError::TooFewDistinct {
-                what: "x",
-                needed: 3,
-                found: 2,
-            });
+            return Err(MetricsError::TooFewDistinct { what: "x", needed: 3, found: 2 });
         }
         let coefficients = [mean, on_linear / second, on_quadratic / square];
-        let mut fit = Self {
-            center,
-            scale,
-            slope,
-            offset,
-            coefficients,
-            r2: 0.0,
-        };
+        let mut fit = Self { center, scale, slope, offset, coefficients, r2: 0.0 };
         fit.r2 = r_squared(points, weights, |x| fit.predict(x));
         Ok(fit)
     }
@@ -133,10 +122,7 @@ mod tests {
     #[test]
     fn an_exact_parabola_is_recovered_far_from_zero() {
         let x: Vec<f64> = (0..20).map(|i| 1e6 + f64::from(i)).collect();
-        let y: Vec<f64> = x
-            .iter()
-            .map(|x| 3.0 - 2.0 * (x - 1e6) + 0.5 * (x - 1e6).powi(2))
-            .collect();
+        let y: Vec<f64> = x.iter().map(|x| 3.0 - 2.0 * (x - 1e6) + 0.5 * (x - 1e6).powi(2)).collect();
         let fit = fit(&x, &y).unwrap();
         assert!((fit.r2() - 1.0).abs() < 1e-14, "{}", fit.r2());
         for (x, y) in x.iter().zip(&y) {
@@ -157,16 +143,10 @@ mod tests {
     #[test]
     fn a_weight_of_two_is_the_point_twice() {
         let points = Scatter::new(&[0.0, 1.0, 2.0, 4.0], &[0.0, 2.0, 1.0, 3.0]).unwrap();
-        assert!(
-            QuadraticFit::new(&points, &[1.0, 2.0, 0.0, 0.0]).is_err(),
-            "two distinct x count"
-        );
+        assert!(QuadraticFit::new(&points, &[1.0, 2.0, 0.0, 0.0]).is_err(), "two distinct x count");
         let weighted = QuadraticFit::new(&points, &[1.0, 2.0, 1.0, 3.0]).unwrap();
-        let repeated = fit(
-            &[0.0, 1.0, 1.0, 2.0, 4.0, 4.0, 4.0],
-            &[0.0, 2.0, 2.0, 1.0, 3.0, 3.0, 3.0],
-        )
-        .unwrap();
+        let repeated =
+            fit(&[0.0, 1.0, 1.0, 2.0, 4.0, 4.0, 4.0], &[0.0, 2.0, 2.0, 1.0, 3.0, 3.0, 3.0]).unwrap();
         assert!((weighted.r2() - repeated.r2()).abs() < 1e-14);
         assert!((weighted.predict(3.0) - repeated.predict(3.0)).abs() < 1e-13);
     }
@@ -174,15 +154,9 @@ mod tests {
     #[test]
     fn degenerate_inputs_are_refused() {
         assert!(fit(&[], &[]).is_err());
-        assert!(
-            fit(&[1.0, 1.0, 2.0, 2.0], &[0.0, 1.0, 2.0, 3.0]).is_err(),
-            "two distinct x"
-        );
+        assert!(fit(&[1.0, 1.0, 2.0, 2.0], &[0.0, 1.0, 2.0, 3.0]).is_err(), "two distinct x");
         assert!(fit(&[1.0, 2.0, 3.0], &[0.5, 0.5, 0.5]).is_err(), "constant y");
-        assert!(
-            fit(&[0.0, 1.0, 1.0 + 1e-15], &[0.0, 1.0, 2.0]).is_err(),
-            "two x to working precision"
-        );
+        assert!(fit(&[0.0, 1.0, 1.0 + 1e-15], &[0.0, 1.0, 2.0]).is_err(), "two x to working precision");
         assert!(fit(&[1.0, 2.0, f64::INFINITY], &[0.0, 1.0, 2.0]).is_err());
     }
 }

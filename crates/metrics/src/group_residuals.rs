@@ -28,13 +28,7 @@ pub fn leave_one_group_out<G: Ord + Clone>(
     points: &Scatter,
     groups: &[G],
 ) -> Vec<(G, Result<HeldOutGroup, MetricsError>)> {
-    assert_eq!(
-        groups.len(),
-        points.x().len(),
-        "{} groups for {} points",
-        groups.len(),
-        points.x().len()
-    );
+    assert_eq!(groups.len(), points.x().len(), "{} groups for {} points", groups.len(), points.x().len());
     let (names, group_of_point) = number_groups(groups);
     let hold_out = |group| {
         let inside = membership(&group_of_point, group);
@@ -42,11 +36,7 @@ pub fn leave_one_group_out<G: Ord + Clone>(
         let fit = QuadraticFit::new(points, &outside)?;
         Ok(score_group(points, &inside, &fit))
     };
-    names
-        .iter()
-        .enumerate()
-        .map(|(group, &name)| (name.clone(), hold_out(group)))
-        .collect()
+    names.iter().enumerate().map(|(group, &name)| (name.clone(), hold_out(group))).collect()
 }
 
 /// Mean of observed − predicted per group under the one pooled quadratic, with an interval over runs, in ascending
@@ -66,13 +56,7 @@ pub fn group_residuals<G: Ord + Clone>(
     groups: &[G],
     runs: &RunBootstrap,
 ) -> Result<Vec<(G, Option<BootstrapInterval>)>, MetricsError> {
-    assert_eq!(
-        groups.len(),
-        points.x().len(),
-        "{} groups for {} points",
-        groups.len(),
-        points.x().len()
-    );
+    assert_eq!(groups.len(), points.x().len(), "{} groups for {} points", groups.len(), points.x().len());
     QuadraticFit::new(points, points.each_once())?;
     let (names, group_of_point) = number_groups(groups);
     let intervals = runs.intervals(|weights| match QuadraticFit::new(points, weights) {
@@ -95,18 +79,11 @@ fn mean_residuals(
         *residual += weights[idx] * (points.y()[idx] - fit.predict(points.x()[idx]));
         *total += weights[idx];
     }
-    sums.into_iter()
-        .map(|(residual, total)| (total > 0.0).then(|| residual / total))
-        .collect()
+    sums.into_iter().map(|(residual, total)| (total > 0.0).then(|| residual / total)).collect()
 }
 
 fn score_group(points: &Scatter, inside: &[f64], fit: &QuadraticFit) -> HeldOutGroup {
-    let residuals: Vec<f64> = points
-        .x()
-        .iter()
-        .zip(points.y())
-        .map(|(&x, y)| y - fit.predict(x))
-        .collect();
+    let residuals: Vec<f64> = points.x().iter().zip(points.y()).map(|(&x, y)| y - fit.predict(x)).collect();
     let squares: Vec<f64> = residuals.iter().map(|residual| residual * residual).collect();
     let has_spread = points.check_spread(inside, 1).is_ok();
     HeldOutGroup {
@@ -117,10 +94,7 @@ fn score_group(points: &Scatter, inside: &[f64], fit: &QuadraticFit) -> HeldOutG
 }
 
 fn membership(group_of_point: &[usize], group: usize) -> Vec<f64> {
-    group_of_point
-        .iter()
-        .map(|&other| f64::from(u8::from(other == group)))
-        .collect()
+    group_of_point.iter().map(|&other| f64::from(u8::from(other == group))).collect()
 }
 
 #[cfg(test)]

@@ -35,16 +35,8 @@ impl MonotoneFit {
         let blocks = pool_adjacent_violators(points, weights);
         let mean = weighted_mean(points.y(), weights);
         // A block's value is the mean of its points, so R² is the spread between blocks over the whole spread.
-        let between: f64 = blocks
-            .iter()
-            .map(|block| block.weight * (block.mean - mean).powi(2))
-            .sum();
-        let spread: f64 = points
-            .y()
-            .iter()
-            .zip(weights)
-            .map(|(y, w)| w * (y - mean).powi(2))
-            .sum();
+        let between: f64 = blocks.iter().map(|block| block.weight * (block.mean - mean).powi(2)).sum();
+        let spread: f64 = points.y().iter().zip(weights).map(|(y, w)| w * (y - mean).powi(2)).sum();
         let mut knots = Vec::with_capacity(2 * blocks.len());
         for block in &blocks {
             knots.push((block.first_x, block.mean));
@@ -52,10 +44,7 @@ impl MonotoneFit {
                 knots.push((block.last_x, block.mean));
             }
         }
-        Ok(Self {
-            knots,
-            r2: (between / spread).min(1.0),
-        })
+        Ok(Self { knots, r2: (between / spread).min(1.0) })
     }
 
     /// In-sample R², in \[0, 1\].
@@ -96,12 +85,7 @@ fn distinct_x(points: &Scatter, weights: &[f64]) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::with_capacity(points.x().len());
     for &idx in points.by_x().iter().filter(|&&idx| weights[idx] > 0.0) {
         let x = points.x()[idx];
-        let point = Block {
-            first_x: x,
-            last_x: x,
-            mean: points.y()[idx],
-            weight: weights[idx],
-        };
+        let point = Block { first_x: x, last_x: x, mean: points.y()[idx], weight: weights[idx] };
         match blocks.last_mut() {
             Some(tie) if tie.first_x == x => *tie = tie.merge(&point),
             _ => blocks.push(point),
@@ -152,10 +136,7 @@ mod tests {
     #[test]
     fn a_level_outside_the_observed_range_has_no_value() {
         let fit = fit(&[1.0, 2.0], &[0.0, 1.0]).unwrap();
-        assert_eq!(
-            (fit.at(0.99), fit.at(1.0), fit.at(2.0)),
-            (None, Some(0.0), Some(1.0))
-        );
+        assert_eq!((fit.at(0.99), fit.at(1.0), fit.at(2.0)), (None, Some(0.0), Some(1.0)));
         assert_eq!((fit.at(2.01), fit.at(f64::NAN)), (None, None));
     }
 
@@ -169,15 +150,10 @@ mod tests {
     fn the_fit_never_falls_and_r2_stays_in_range_on_noise() {
         let mut rng = Seed::new(3).rng();
         for n_points in 2..60 {
-            let x: Vec<f64> = (0..n_points)
-                .map(|_| f64::from(rng.random_range(0..30_u8)))
-                .collect();
+            let x: Vec<f64> = (0..n_points).map(|_| f64::from(rng.random_range(0..30_u8))).collect();
             let y: Vec<f64> = (0..n_points).map(|_| rng.random::<f64>()).collect();
             let Ok(fit) = fit(&x, &y) else { continue };
-            assert!(
-                fit.knots()
-                    .is_sorted_by(|left, right| left.0 < right.0 && left.1 <= right.1)
-            );
+            assert!(fit.knots().is_sorted_by(|left, right| left.0 < right.0 && left.1 <= right.1));
             assert!((0.0..=1.0).contains(&fit.r2()));
         }
     }

@@ -94,9 +94,7 @@ impl Frontier {
             let mut frontier = self.new_task.iter().zip(&self.prior_task);
             frontier.any(|(&p_x, &p_y)| p_x - x <= tolerance && p_y - y <= tolerance)
         };
-        (0..points.x().len())
-            .filter(|&idx| close(points.x()[idx], points.y()[idx]))
-            .collect()
+        (0..points.x().len()).filter(|&idx| close(points.x()[idx], points.y()[idx])).collect()
     }
 
     /// The lowest new-task level above which `self` no longer has the higher prior score: where `other` catches up.
@@ -157,28 +155,16 @@ mod tests {
         let mut rng = Seed::new(4).rng();
         for n_points in 1..40 {
             // A coarse grid, so that ties in one or both scores are common.
-            let mut draw = || {
-                (0..n_points)
-                    .map(|_| f64::from(rng.random_range(0..8_u8)))
-                    .collect::<Vec<_>>()
-            };
+            let mut draw = || (0..n_points).map(|_| f64::from(rng.random_range(0..8_u8))).collect::<Vec<_>>();
             let (x, y) = (draw(), draw());
             let (_, frontier) = frontier(&x, &y);
             let beats = |p: usize, q: usize| x[p] >= x[q] && y[p] >= y[q] && (x[p] > x[q] || y[p] > y[q]);
             for point in 0..n_points {
                 let dominated = (0..n_points).any(|other| beats(other, point));
                 let equal = |&kept: &usize| x[kept] == x[point] && y[kept] == y[point];
-                assert_eq!(
-                    frontier.points().iter().any(equal),
-                    !dominated,
-                    "{x:?} {y:?} {point}"
-                );
+                assert_eq!(frontier.points().iter().any(equal), !dominated, "{x:?} {y:?} {point}");
             }
-            assert!(
-                frontier
-                    .points()
-                    .is_sorted_by(|&a, &b| x[a] < x[b] && y[a] > y[b])
-            );
+            assert!(frontier.points().is_sorted_by(|&a, &b| x[a] < x[b] && y[a] > y[b]));
         }
     }
 

@@ -78,11 +78,7 @@ impl RepresentationProbe {
             "{n_neighbors} neighbours of {n_samples} samples: expected at least 1 and fewer than samples"
         );
         let reference = Space::new(reference, n_samples, n_neighbors)?;
-        Ok(Self {
-            reference,
-            n_samples,
-            n_neighbors,
-        })
+        Ok(Self { reference, n_samples, n_neighbors })
     }
 
     /// Compares another representation of the same inputs, in the same order, with the reference.
@@ -99,10 +95,7 @@ impl RepresentationProbe {
         let tuned = Space::new(features, self.n_samples, self.n_neighbors)?;
         let reference = &self.reference;
         let all_pairs = cross_norm(reference.features.as_ref(), tuned.features.as_ref()).powi(2);
-        let rows = reference
-            .neighbors
-            .chunks(self.n_neighbors)
-            .zip(tuned.neighbors.chunks(self.n_neighbors));
+        let rows = reference.neighbors.chunks(self.n_neighbors).zip(tuned.neighbors.chunks(self.n_neighbors));
         let shared: f64 = rows.map(|(left, right)| shared_products(left, right)).sum();
         Ok(RepresentationSimilarity {
             cka: ratio(all_pairs, reference.kernel_norm * tuned.kernel_norm),
@@ -121,10 +114,7 @@ impl Space {
         check_finite("feature", features)?;
         let features = center(features, n_samples);
         let neighbors = nearest_neighbors(features.as_ref(), n_neighbors);
-        let squares: f64 = neighbors
-            .iter()
-            .map(|neighbor| f64::from(neighbor.kernel).powi(2))
-            .sum();
+        let squares: f64 = neighbors.iter().map(|neighbor| f64::from(neighbor.kernel).powi(2)).sum();
         Ok(Self {
             kernel_norm: cross_norm(features.as_ref(), features.as_ref()),
             neighborhood_norm: squares.sqrt(),
@@ -154,22 +144,13 @@ fn center(features: &[f32], n_samples: usize) -> Mat<f32> {
         }
     }
     let scale = if largest > 0.0 { largest.recip() } else { 0.0 };
-    Mat::from_fn(d, n_samples, |dim, sample| {
-        ((shifted(sample, dim) - means[dim]) * scale) as f32
-    })
+    Mat::from_fn(d, n_samples, |dim, sample| ((shifted(sample, dim) - means[dim]) * scale) as f32)
 }
 
 /// ‖XYᵀ‖_F for `[D, N]` and `[D', N]`: √⟨K̄, L̄⟩ over all pairs, without an N x N matrix.
 fn cross_norm(left: MatRef<'_, f32>, right: MatRef<'_, f32>) -> f64 {
     let mut product = Mat::<f32>::zeros(left.nrows(), right.nrows());
-    matmul(
-        product.as_mut(),
-        Accum::Replace,
-        left,
-        right.transpose(),
-        1.0,
-        Par::Seq,
-    );
+    matmul(product.as_mut(), Accum::Replace, left, right.transpose(), 1.0, Par::Seq);
     let entries = (0..product.ncols()).flat_map(|col| product.col_as_slice(col));
     entries.map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
 }
@@ -229,11 +210,7 @@ fn shared_products(mut left: &[Neighbor], mut right: &[Neighbor]) -> f64 {
 
 fn ratio(shared: f64, norms: f64) -> f64 {
     // A constant representation has norm 0.
-    if norms > 0.0 {
-        (shared / norms).clamp(-1.0, 1.0)
-    } else {
-        0.0
-    }
+    if norms > 0.0 { (shared / norms).clamp(-1.0, 1.0) } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -249,20 +226,14 @@ mod tests {
     }
 
     fn compare(left: &[f32], right: &[f32], n: usize, k: usize) -> RepresentationSimilarity {
-        RepresentationProbe::new(left, n, k)
-            .unwrap()
-            .compare(right)
-            .unwrap()
+        RepresentationProbe::new(left, n, k).unwrap().compare(right).unwrap()
     }
 
     #[test]
     fn equal_representations_have_similarity_one() {
         let features = noise(150, 12, 0); // more than two blocks of rows
         let same = compare(&features, &features, 150, 10);
-        assert!(
-            (same.cka - 1.0).abs() < 1e-6 && (same.cknna - 1.0).abs() < 1e-6,
-            "{same:?}"
-        );
+        assert!((same.cka - 1.0).abs() < 1e-6 && (same.cknna - 1.0).abs() < 1e-6, "{same:?}");
     }
 
     #[test]
@@ -276,9 +247,7 @@ mod tests {
                 let (sin, cos) = (0.7 + 0.3 * a as f32).sin_cos();
                 (row[a], row[b]) = (cos * row[a] - sin * row[b], sin * row[a] + cos * row[b]);
             }
-            row.iter_mut()
-                .enumerate()
-                .for_each(|(dim, value)| *value = 37.0 * *value + dim as f32);
+            row.iter_mut().enumerate().for_each(|(dim, value)| *value = 37.0 * *value + dim as f32);
         }
         let (before, after) = (compare(&other, &features, n, 10), compare(&other, &moved, n, 10));
         // f32 rotations and an offset of up to 5 on values of 1 cost about 1e-6.
@@ -314,11 +283,7 @@ mod tests {
     fn a_constant_representation_aligns_with_nothing() {
         let features = noise(20, 3, 7);
         let constant = [0.1, 1e7, -3.3].repeat(20);
-        for (left, right) in [
-            (&features, &constant),
-            (&constant, &features),
-            (&constant, &constant),
-        ] {
+        for (left, right) in [(&features, &constant), (&constant, &features), (&constant, &constant)] {
             let dead = compare(left, right, 20, 5);
             assert_eq!((dead.cka, dead.cknna), (0.0, 0.0));
         }
@@ -327,10 +292,7 @@ mod tests {
     #[test]
     fn a_dead_unit_changes_nothing() {
         let (n, features) = (40, noise(40, 3, 8));
-        let widened: Vec<f32> = features
-            .chunks(3)
-            .flat_map(|row| [row[0], 0.1, row[1], row[2]])
-            .collect();
+        let widened: Vec<f32> = features.chunks(3).flat_map(|row| [row[0], 0.1, row[1], row[2]]).collect();
         let other = noise(n, 5, 9);
         let (plain, dead) = (compare(&other, &features, n, 5), compare(&other, &widened, n, 5));
         assert!((plain.cka - dead.cka).abs() < 1e-6 && (plain.cknna - dead.cknna).abs() < 1e-6);
@@ -342,10 +304,7 @@ mod tests {
         for scale in [1e-30_f32, 1e36] {
             let scaled: Vec<f32> = features.iter().map(|value| value * scale).collect();
             let same = compare(&features, &scaled, 30, 5);
-            assert!(
-                (same.cka - 1.0).abs() < 1e-6 && (same.cknna - 1.0).abs() < 1e-6,
-                "{same:?}"
-            );
+            assert!((same.cka - 1.0).abs() < 1e-6 && (same.cknna - 1.0).abs() < 1e-6, "{same:?}");
         }
     }
 }

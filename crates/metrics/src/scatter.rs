@@ -64,13 +64,7 @@ impl Scatter {
 
     /// Refuses fewer than `needed_x` distinct x or fewer than 2 distinct y among the points with a weight.
     pub(crate) fn check_spread(&self, weights: &[f64], needed_x: usize) -> Result<(), MetricsError> {
-        assert_eq!(
-            weights.len(),
-            self.x.len(),
-            "{} weights for {} points",
-            weights.len(),
-            self.x.len()
-        );
+        assert_eq!(weights.len(), self.x.len(), "{} weights for {} points", weights.len(), self.x.len());
         for (what, values, needed) in [("x", &self.x, needed_x), ("y", &self.y, 2)] {
             let found = count_distinct(values, weights, needed);
             if found < needed {
@@ -86,9 +80,7 @@ pub(crate) fn weighted_mean(values: &[f64], weights: &[f64]) -> f64 {
     let (sum, total) = values
         .iter()
         .zip(weights)
-        .fold((0.0, 0.0), |(sum, total), (value, weight)| {
-            (sum + weight * value, total + weight)
-        });
+        .fold((0.0, 0.0), |(sum, total), (value, weight)| (sum + weight * value, total + weight));
     sum / total
 }
 
@@ -127,14 +119,7 @@ mod tests {
         let points = Scatter::new(&[0.0, 1.0, 2.0], &[0.0, 1.0, 2.0]).unwrap();
         assert!(points.check_spread(points.each_once(), 3).is_ok());
         let error = points.check_spread(&[1.0, 0.0, 1.0], 3).unwrap_err();
-        assert_eq!(
-            error,
-            MetricsError::TooFewDistinct {
-                what: "x",
-                needed: 3,
-                found: 2
-            }
-        );
+        assert_eq!(error, MetricsError::TooFewDistinct { what: "x", needed: 3, found: 2 });
     }
 
     #[test]

@@ -50,18 +50,9 @@ impl WeightUpdate {
         n_rows: usize,
         n_cols: usize,
     ) -> Result<Self, MetricsError> {
-        assert_eq!(
-            before.len(),
-            n_rows * n_cols,
-            "{} weights for {n_rows}x{n_cols}",
-            before.len()
-        );
+        assert_eq!(before.len(), n_rows * n_cols, "{} weights for {n_rows}x{n_cols}", before.len());
         check_pair(before, after)?;
-        let (row_stride, col_stride) = if n_rows >= n_cols {
-            (n_cols, 1)
-        } else {
-            (1, n_cols)
-        };
+        let (row_stride, col_stride) = if n_rows >= n_cols { (n_cols, 1) } else { (1, n_cols) };
         let tall = Mat::from_fn(n_rows.max(n_cols), n_rows.min(n_cols), |row, col| {
             let idx = row * row_stride + col * col_stride;
             f64::from(after[idx]) - f64::from(before[idx])
@@ -96,27 +87,13 @@ impl WeightUpdate {
     pub fn singular_values(&self) -> Result<Vec<f64>, MetricsError> {
         let (n_rows, n_cols) = self.tall.shape();
         let no_vectors = ComputeSvdVectors::No;
-        let scratch = svd_scratch::<f64>(
-            n_rows,
-            n_cols,
-            no_vectors,
-            no_vectors,
-            Par::Seq,
-            Default::default(),
-        );
+        let scratch =
+            svd_scratch::<f64>(n_rows, n_cols, no_vectors, no_vectors, Par::Seq, Default::default());
         let mut memory = MemBuffer::new(scratch);
         let stack = MemStack::new(&mut memory);
         let mut values = Diag::zeros(n_cols);
-        svd(
-            self.tall.as_ref(),
-            values.as_mut(),
-            None,
-            None,
-            Par::Seq,
-            stack,
-            Default::default(),
-        )
-        .map_err(|_| MetricsError::NoConvergence { n_rows, n_cols })?;
+        svd(self.tall.as_ref(), values.as_mut(), None, None, Par::Seq, stack, Default::default())
+            .map_err(|_| MetricsError::NoConvergence { n_rows, n_cols })?;
         Ok(values.column_vector().iter().copied().collect())
     }
 }
@@ -126,10 +103,7 @@ impl WeightUpdate {
 /// Paper: arXiv 2509.04259, section 6, finds updates of full rank for every algorithm; our gate uses 1e-6.
 pub fn numerical_rank(singular_values: &[f64], relative_tolerance: f64) -> usize {
     let largest = singular_values.iter().copied().fold(0.0, f64::max);
-    singular_values
-        .iter()
-        .filter(|&&value| value > relative_tolerance * largest)
-        .count()
+    singular_values.iter().filter(|&&value| value > relative_tolerance * largest).count()
 }
 
 /// A Krylov basis of AᵀA and the tridiagonal matrix of AᵀA in it.
@@ -150,13 +124,7 @@ impl<'a> Lanczos<'a> {
         let norm = basis.iter().map(|value| value * value).sum::<f64>().sqrt();
         basis.iter_mut().for_each(|value| *value /= norm);
         let image = vec![0.0; matrix.nrows()];
-        Self {
-            matrix,
-            basis,
-            diagonal: Vec::new(),
-            off_diagonal: Vec::new(),
-            image,
-        }
+        Self { matrix, basis, diagonal: Vec::new(), off_diagonal: Vec::new(), image }
     }
 
     /// One more basis vector; true when the space is exhausted, so that there is none.
@@ -167,14 +135,7 @@ impl<'a> Lanczos<'a> {
         matmul(image.as_mut(), Accum::Replace, self.matrix, last, 1.0, Par::Seq);
         self.diagonal.push(image.squared_norm_l2()); // vᵀAᵀAv
         let mut next = Mat::<f64>::zeros(n, 1);
-        matmul(
-            next.as_mut(),
-            Accum::Replace,
-            self.matrix.transpose(),
-            image.as_ref(),
-            1.0,
-            Par::Seq,
-        );
+        matmul(next.as_mut(), Accum::Replace, self.matrix.transpose(), image.as_ref(), 1.0, Par::Seq);
 
         let basis = MatRef::from_column_major_slice(&self.basis, n, self.diagonal.len());
         for _ in 0..2 {
@@ -206,24 +167,13 @@ impl<'a> Lanczos<'a> {
         let stack = MemStack::new(&mut memory);
         let (mut values, mut vectors) = (Diag::zeros(k), Mat::zeros(k, k));
         let (spectrum, ritz) = (values.as_mut(), Some(vectors.as_mut()));
-        self_adjoint_evd(
-            tridiagonal.as_ref(),
-            spectrum,
-            ritz,
-            Par::Seq,
-            stack,
-            Default::default(),
-        )
-        .expect("the QR iteration converges on a finite tridiagonal matrix");
+        self_adjoint_evd(tridiagonal.as_ref(), spectrum, ritz, Par::Seq, stack, Default::default())
+            .expect("the QR iteration converges on a finite tridiagonal matrix");
 
         let values = values.column_vector(); // ascending
         let residual = self.off_diagonal[k - 1] * vectors[(k - 1, k - 1)].abs();
         let gap = if k > 1 { values[k - 1] - values[k - 2] } else { 0.0 };
-        let error = if gap > residual {
-            residual * residual / gap
-        } else {
-            residual
-        };
+        let error = if gap > residual { residual * residual / gap } else { residual };
         (values[k - 1], error)
     }
 }
@@ -238,17 +188,12 @@ mod tests {
 
     fn noise(n_rows: usize, n_cols: usize, scale: f32, seed: u64) -> Vec<f32> {
         let mut rng = Seed::new(seed).rng();
-        (0..n_rows * n_cols)
-            .map(|_| scale * (rng.random::<f32>() - 0.5))
-            .collect()
+        (0..n_rows * n_cols).map(|_| scale * (rng.random::<f32>() - 0.5)).collect()
     }
 
     fn assert_norm_is_first_singular_value(update: &WeightUpdate, what: &str) {
         let (norm, first) = (update.spectral_norm(), update.singular_values().unwrap()[0]);
-        assert!(
-            (norm - first).abs() <= 1e-6 * first,
-            "{what}: {norm} against {first}"
-        );
+        assert!((norm - first).abs() <= 1e-6 * first, "{what}: {norm} against {first}");
     }
 
     #[test]
@@ -266,15 +211,10 @@ mod tests {
     fn equal_leading_values_do_not_stop_the_iteration_early() {
         let n = 60;
         let diagonal = |idx: usize| {
-            if idx < 2 {
-                1.0
-            } else {
-                0.999_9 - 0.001 * idx as f32
-            }
+            if idx < 2 { 1.0 } else { 0.999_9 - 0.001 * idx as f32 }
         };
-        let values: Vec<f32> = (0..n * n)
-            .map(|at| if at / n == at % n { diagonal(at / n) } else { 0.0 })
-            .collect();
+        let values: Vec<f32> =
+            (0..n * n).map(|at| if at / n == at % n { diagonal(at / n) } else { 0.0 }).collect();
         assert_norm_is_first_singular_value(&update(&values, n, n), "two leading ones");
     }
 
@@ -289,10 +229,7 @@ mod tests {
     #[test]
     fn an_outer_product_has_rank_one_and_the_product_of_the_norms() {
         let (left, right) = (noise(50, 1, 1.0, 1), noise(1, 30, 1.0, 2));
-        let values: Vec<f32> = left
-            .iter()
-            .flat_map(|l| right.iter().map(move |r| l * r))
-            .collect();
+        let values: Vec<f32> = left.iter().flat_map(|l| right.iter().map(move |r| l * r)).collect();
         let update = update(&values, 50, 30);
         let norm = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let expected = norm(&left) * norm(&right);

@@ -52,11 +52,7 @@ impl WeightChange {
             }
         }
         if n_weights == 0 {
-            return Err(MetricsError::TooFewDistinct {
-                what: "weight",
-                needed: 1,
-                found: 0,
-            });
+            return Err(MetricsError::TooFewDistinct { what: "weight", needed: 1, found: 0 });
         }
         let share = |count: usize| count as f64 / n_weights as f64;
         Ok(Self {
@@ -80,32 +76,17 @@ impl WeightChange {
 /// # Panics
 /// When the three slices differ in length.
 pub fn fisher_weighted_change(fisher: &[f32], before: &[f32], after: &[f32]) -> Result<f64, MetricsError> {
-    assert_eq!(
-        fisher.len(),
-        before.len(),
-        "{} Fisher values for {} weights",
-        fisher.len(),
-        before.len()
-    );
+    assert_eq!(fisher.len(), before.len(), "{} Fisher values for {} weights", fisher.len(), before.len());
     check_pair(before, after)?;
     check_finite("fisher", fisher)?;
-    let terms = fisher
-        .iter()
-        .zip(before.iter().zip(after))
-        .map(|(&fisher, (&before, &after))| {
-            f64::from(fisher) * (f64::from(after) - f64::from(before)).powi(2)
-        });
+    let terms = fisher.iter().zip(before.iter().zip(after)).map(|(&fisher, (&before, &after))| {
+        f64::from(fisher) * (f64::from(after) - f64::from(before)).powi(2)
+    });
     Ok(terms.sum())
 }
 
 pub(crate) fn check_pair(before: &[f32], after: &[f32]) -> Result<(), MetricsError> {
-    assert_eq!(
-        before.len(),
-        after.len(),
-        "{} weights before, {} after",
-        before.len(),
-        after.len()
-    );
+    assert_eq!(before.len(), after.len(), "{} weights before, {} after", before.len(), after.len());
     check_finite("weight before", before)?;
     check_finite("weight after", after)
 }
@@ -144,10 +125,7 @@ mod tests {
     #[test]
     fn a_diverged_weight_is_named() {
         let error = WeightChange::between([(&[0.0, 1.0][..], &[0.0, f32::NAN][..])]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "weight after[1] is NaN, expected a finite number"
-        );
+        assert_eq!(error.to_string(), "weight after[1] is NaN, expected a finite number");
         assert!(fisher_weighted_change(&[f32::INFINITY], &[0.0], &[0.0]).is_err());
     }
 }

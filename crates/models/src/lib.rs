@@ -15,11 +15,13 @@
 //! ```
 
 mod error;
+mod host_mlp;
 mod mlp;
 mod sampling;
 mod weights;
 
 pub use error::ModelError;
-pub use mlp::{Mlp, MlpActivations};
+pub use host_mlp::HostMlp;
+pub use mlp::Mlp;
 pub use sampling::sample_label;
 pub use weights::{HostParameter, MlpWeights};

@@ -17,15 +17,6 @@ pub struct Mlp {
     pub layers: Vec<Linear>,
 }
 
-/// What a forward pass leaves behind when asked to.
-#[derive(Debug)]
-pub struct MlpActivations {
-    /// Output of each ReLU, `[B, hidden]`, first to last.
-    pub hidden: Vec<Tensor<2>>,
-    /// Unnormalized log-probabilities, `[B, V]`.
-    pub logits: Tensor<2>,
-}
-
 impl Mlp {
     /// A fresh network with `widths` = inputs, hidden widths..., labels.
     ///
@@ -38,7 +29,8 @@ impl Mlp {
         let layers = widths.windows(2).enumerate().map(|(layer_idx, pair)| {
             let mut rng = seed.derive("layer", layer_idx as u64).rng();
             let bound = 1.0 / (pair[0] as f32).sqrt();
-            let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.random_range(-bound..bound)).collect() };
+            let mut draw =
+                |n: usize| -> Vec<f32> { (0..n).map(|_| rng.random_range(-bound..bound)).collect() };
             let (weight, bias) = (draw(pair[0] * pair[1]), draw(pair[1]));
             linear(weight, bias, [pair[0], pair[1]], device)
         });
@@ -60,21 +52,6 @@ impl Mlp {
         }
         rows
     }
-
-    /// Logits of each row, and what every ReLU let through.
-    ///
-    /// # Shapes
-    /// - `inputs`: `[B, inputs]`
-    pub fn forward_with_activations(&self, inputs: Tensor<2>) -> MlpActivations {
-        let mut hidden: Vec<Tensor<2>> = Vec::with_capacity(self.layers.len() - 1);
-        let (last, before) = self.layers.split_last().expect("an MLP has at least one layer");
-        for layer in before {
-            let rows = hidden.last().cloned().unwrap_or_else(|| inputs.clone());
-            hidden.push(relu(layer.forward(rows))); // [B, hidden]
-        }
-        let rows = hidden.last().cloned().unwrap_or(inputs);
-        MlpActivations { logits: last.forward(rows), hidden }
-    }
 }
 
 /// A linear layer with given values: `weight` is row-major `[in, out]`, `bias` is `[out]`.
@@ -93,19 +70,6 @@ mod tests {
     fn the_network_of_the_paper_has_536_330_parameters() {
         let policy = Mlp::init(&[785, 512, 256, 10], Seed::new(0), &Device::flex());
         assert_eq!(policy.num_params(), 536_330);
-    }
-
-    #[test]
-    fn both_forward_passes_agree_and_hidden_values_are_rectified() {
-        let device = Device::flex();
-        let policy = Mlp::init(&[3, 5, 4, 2], Seed::new(1), &device);
-        let inputs = Tensor::<2>::from_data([[0.3, -2.0, 1.0], [5.0, 0.0, -1.0]], &device);
-        let activations = policy.forward_with_activations(inputs.clone());
-        activations.logits.into_data().assert_eq(&policy.forward(inputs).into_data(), true);
-        assert_eq!(activations.hidden.len(), 2);
-        for hidden in activations.hidden {
-            assert!(hidden.min().into_scalar::<f32>() >= 0.0);
-        }
     }
 
     #[test]

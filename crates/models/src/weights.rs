@@ -104,11 +104,17 @@ fn host_parameter<const D: usize>(name: String, tensor: &Tensor<D>) -> HostParam
 /// Rows and columns swapped; a vector as it is.
 fn transposed(shape: &[usize], values: &[f32]) -> (Vec<usize>, Vec<f32>) {
     let [n_rows, n_columns] = *shape else { return (shape.to_vec(), values.to_vec()) };
-    let swapped = (0..n_columns).flat_map(|column| (0..n_rows).map(move |row| values[row * n_columns + column]));
+    let swapped =
+        (0..n_columns).flat_map(|column| (0..n_rows).map(move |row| values[row * n_columns + column]));
     (vec![n_columns, n_rows], swapped.collect())
 }
 
-fn read(file: &SafeTensors<'_>, path: &Path, name: String, shape: &[usize]) -> Result<HostParameter, ModelError> {
+fn read(
+    file: &SafeTensors<'_>,
+    path: &Path,
+    name: String,
+    shape: &[usize],
+) -> Result<HostParameter, ModelError> {
     let stored_shape: Vec<usize> = shape.iter().rev().copied().collect();
     let view = file.tensor(&name).map_err(|_| tensor_error(path, &name, "is missing".to_owned()))?;
     if view.dtype() != Dtype::F32 || view.shape() != stored_shape {
@@ -121,7 +127,11 @@ fn read(file: &SafeTensors<'_>, path: &Path, name: String, shape: &[usize]) -> R
         .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("chunks of four bytes")))
         .collect();
     if let Some(idx) = stored.iter().position(|value| !value.is_finite()) {
-        return Err(tensor_error(path, &name, format!("value {idx} is {}, expected a finite number", stored[idx])));
+        return Err(tensor_error(
+            path,
+            &name,
+            format!("value {idx} is {}, expected a finite number", stored[idx]),
+        ));
     }
     let (shape, values) = transposed(&stored_shape, &stored);
     Ok(HostParameter { name, shape, values })

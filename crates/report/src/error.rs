@@ -9,10 +9,7 @@ use std::path::PathBuf;
 #[expect(missing_docs, reason = "the message documents its variant")]
 pub enum ReportError {
     #[error("figure `{figure}` cannot be drawn: {source}")]
-    Draw {
-        figure: String,
-        source: Box<dyn Error + Send + Sync>,
-    },
+    Draw { figure: String, source: Box<dyn Error + Send + Sync> },
     #[error("{kind} name `{name}`: expected 1 to 80 of a-z, 0-9, `_` and `-`, since it becomes a file name")]
     Name { kind: &'static str, name: String },
     #[error("{kind} name `{name}` is used twice in one report; each is a file of its own")]
@@ -28,14 +25,7 @@ pub enum ReportError {
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: not a summary: {source}")]
-    Parse {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Parse { path: PathBuf, source: serde_json::Error },
     #[error("{path}: schema `{found}`, expected `{expected}`; draw the report again with this version")]
-    Schema {
-        path: PathBuf,
-        found: String,
-        expected: &'static str,
-    },
+    Schema { path: PathBuf, found: String, expected: &'static str },
 }

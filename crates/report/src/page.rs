@@ -136,17 +136,11 @@ impl<'a> SectionView<'a> {
                 Block::Table(table) => blocks.push(BlockView::table(table)),
                 Block::Figure(figure) => match blocks.last_mut() {
                     Some(BlockView::Figures { figures }) => figures.push(FigureView::new(figure)),
-                    _ => blocks.push(BlockView::Figures {
-                        figures: vec![FigureView::new(figure)],
-                    }),
+                    _ => blocks.push(BlockView::Figures { figures: vec![FigureView::new(figure)] }),
                 },
             }
         }
-        Self {
-            title: &section.title,
-            intro: &section.intro,
-            blocks,
-        }
+        Self { title: &section.title, intro: &section.intro, blocks }
     }
 }
 
@@ -173,20 +167,15 @@ enum BlockView<'a> {
 impl<'a> BlockView<'a> {
     fn table(table: &'a Table) -> Self {
         let columns = table.columns();
-        let header = columns.iter().map(|column| HeaderView {
-            text: column.header(),
-            numeric: column.format.is_some(),
-        });
+        let header = columns
+            .iter()
+            .map(|column| HeaderView { text: column.header(), numeric: column.format.is_some() });
         let rows = table.rows().iter().map(|row| {
             let cells = row.iter().zip(columns);
             cells
                 .map(|(cell, column)| {
                     let (value, interval) = cell.shown(column.format);
-                    CellView {
-                        value,
-                        interval,
-                        numeric: column.format.is_some(),
-                    }
+                    CellView { value, interval, numeric: column.format.is_some() }
                 })
                 .collect()
         });
@@ -212,12 +201,7 @@ struct FigureView<'a> {
 impl<'a> FigureView<'a> {
     fn new(figure: &'a Figure) -> Self {
         let wide = figure.size() == FigureSize::Wide;
-        Self {
-            name: figure.name(),
-            caption: figure.caption(),
-            wide,
-            svg: figure.svg(),
-        }
+        Self { name: figure.name(), caption: figure.caption(), wide, svg: figure.svg() }
     }
 }
 
@@ -284,25 +268,17 @@ mod tests {
         page.title = hostile.to_owned();
         page.sections[0].title = hostile.to_owned();
         page.sections[0].intro = vec![format!("`{hostile}`")];
-        page.sections[0]
-            .blocks
-            .push(Block::Table(crate::summary_table::matched_table(
-                &[crate::summary::Matched {
-                    method: hostile.to_owned(),
-                    ..summary.matched[0].clone()
-                }],
-                crate::summary::MatchAxis::Accuracy,
-            )));
+        page.sections[0].blocks.push(Block::Table(crate::summary_table::matched_table(
+            &[crate::summary::Matched { method: hostile.to_owned(), ..summary.matched[0].clone() }],
+            crate::summary::MatchAxis::Accuracy,
+        )));
         summary.verdict = vec![hostile.to_owned()];
         summary.gates[0].figure = hostile.to_owned();
         summary.provenance[0].name = hostile.to_owned();
         summary.environment.insert(hostile.to_owned(), hostile.to_owned());
         let html = render(&page, &summary).unwrap();
         assert!(!html.contains("<script"), "nothing on the page runs");
-        assert!(
-            html.matches("&lt;script&gt;").count() >= 8,
-            "and everything hostile is still shown"
-        );
+        assert!(html.matches("&lt;script&gt;").count() >= 8, "and everything hostile is still shown");
     }
 
     #[test]
@@ -316,28 +292,14 @@ mod tests {
     #[test]
     fn procedural_data_puts_a_banner_on_the_page() {
         let real = sample::summary();
-        let procedural = Summary {
-            data: DataKind::Procedural,
-            ..real.clone()
-        };
-        assert!(
-            !render(&sample::page(), &real)
-                .unwrap()
-                .contains("class=\"banner\"")
-        );
-        assert!(
-            render(&sample::page(), &procedural)
-                .unwrap()
-                .contains("class=\"banner\"")
-        );
+        let procedural = Summary { data: DataKind::Procedural, ..real.clone() };
+        assert!(!render(&sample::page(), &real).unwrap().contains("class=\"banner\""));
+        assert!(render(&sample::page(), &procedural).unwrap().contains("class=\"banner\""));
     }
 
     #[test]
     fn backticks_become_code_only_in_pairs() {
-        assert_eq!(
-            code_in_backticks("a `b<c` d").to_string(),
-            "a <code>b&lt;c</code> d"
-        );
+        assert_eq!(code_in_backticks("a `b<c` d").to_string(), "a <code>b&lt;c</code> d");
         assert_eq!(code_in_backticks("a `b c").to_string(), "a `b c");
     }
 }

@@ -25,32 +25,17 @@ use crate::table::Table;
 pub fn write_report(dir: &Path, page: &Page, summary: &Summary) -> Result<(), ReportError> {
     let blocks = || page.sections.iter().flat_map(|section| &section.blocks);
     let figures: Vec<&Figure> = blocks()
-        .filter_map(|block| {
-            if let Block::Figure(figure) = block {
-                Some(figure)
-            } else {
-                None
-            }
-        })
+        .filter_map(|block| if let Block::Figure(figure) = block { Some(figure) } else { None })
         .collect();
     let tables: Vec<&Table> = blocks()
-        .filter_map(|block| {
-            if let Block::Table(table) = block {
-                Some(table)
-            } else {
-                None
-            }
-        })
+        .filter_map(|block| if let Block::Table(table) = block { Some(table) } else { None })
         .collect();
     let figure_names = checked_names("figure", figures.iter().map(|figure| figure.name()))?;
     let table_names = checked_names("table", tables.iter().map(|table| table.name.as_str()))?;
     let html = render(page, summary)?;
 
     for figure in &figures {
-        write_atomic(
-            &dir.join(format!("figures/{}.svg", figure.name())),
-            figure.svg().as_bytes(),
-        )?;
+        write_atomic(&dir.join(format!("figures/{}.svg", figure.name())), figure.svg().as_bytes())?;
     }
     for table in &tables {
         write_atomic(&dir.join(format!("tables/{}.csv", table.name)), &table.to_csv()?)?;
@@ -69,16 +54,10 @@ fn checked_names<'a>(
     for name in names {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
         if name.is_empty() || name.len() > 80 || !name.chars().all(plain) {
-            return Err(ReportError::Name {
-                kind,
-                name: name.to_owned(),
-            });
+            return Err(ReportError::Name { kind, name: name.to_owned() });
         }
         if !seen.insert(name) {
-            return Err(ReportError::DuplicateName {
-                kind,
-                name: name.to_owned(),
-            });
+            return Err(ReportError::DuplicateName { kind, name: name.to_owned() });
         }
     }
     Ok(seen)
@@ -90,19 +69,11 @@ fn remove_outdated(folder: &Path, extension: &str, current: &BTreeSet<&str>) -> 
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(source) => {
-            return Err(ReportError::Read {
-                path: folder.to_owned(),
-                source,
-            });
+            return Err(ReportError::Read { path: folder.to_owned(), source });
         }
     };
     for entry in entries {
-        let path = entry
-            .map_err(|source| ReportError::Read {
-                path: folder.to_owned(),
-                source,
-            })?
-            .path();
+        let path = entry.map_err(|source| ReportError::Read { path: folder.to_owned(), source })?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         let is_ours = path.extension().is_some_and(|found| found == extension);
         if is_ours && stem.is_some_and(|stem| !current.contains(stem)) {
@@ -150,14 +121,9 @@ mod tests {
         write_report(dir.path(), &page_with(vec![figure("second")]), &summary).unwrap();
         let listed = |folder: &str| {
             let entries = fs::read_dir(dir.path().join(folder)).unwrap();
-            entries
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect::<BTreeSet<_>>()
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>()
         };
-        assert_eq!(
-            listed("figures"),
-            BTreeSet::from(["notes.txt".to_owned(), "second.svg".to_owned()])
-        );
+        assert_eq!(listed("figures"), BTreeSet::from(["notes.txt".to_owned(), "second.svg".to_owned()]));
         assert_eq!(listed("tables"), BTreeSet::new());
         assert_eq!(Summary::read(&dir.path().join("summary.json")).unwrap(), summary);
     }
@@ -175,11 +141,7 @@ mod tests {
     #[test]
     fn names_that_are_no_file_names_are_refused_before_anything_is_written() {
         let dir = tempfile::tempdir().unwrap();
-        for blocks in [
-            vec![figure("../escape")],
-            vec![figure("twice"), figure("twice")],
-            vec![figure("")],
-        ] {
+        for blocks in [vec![figure("../escape")], vec![figure("twice"), figure("twice")], vec![figure("")]] {
             assert!(write_report(dir.path(), &page_with(blocks), &sample::summary()).is_err());
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

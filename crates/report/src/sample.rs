@@ -93,10 +93,7 @@ pub(crate) fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for piece in svg.split('<').skip(1) {
         let (tag, text) = piece.split_once('>').expect("a tag ends before the next begins");
-        let name = tag
-            .split([' ', '/'])
-            .find(|part| !part.is_empty())
-            .unwrap_or_default();
+        let name = tag.split([' ', '/']).find(|part| !part.is_empty()).unwrap_or_default();
         match tag {
             closing if closing.starts_with('/') => assert_eq!(open.pop(), Some(name), "closed in order"),
             alone if alone.ends_with('/') => assert_eq!(alone.matches('"').count() % 2, 0, "{alone}"),
@@ -104,15 +101,9 @@ pub(crate) fn assert_well_formed(svg: &str) {
         }
         for entity in [tag, text].iter().flat_map(|part| part.split('&').skip(1)) {
             let name = entity.split(';').next().unwrap_or_default();
-            assert!(
-                ["lt", "gt", "amp", "quot", "apos", "#39"].contains(&name),
-                "&{entity}"
-            );
+            assert!(["lt", "gt", "amp", "quot", "apos", "#39"].contains(&name), "&{entity}");
         }
     }
     assert!(open.is_empty(), "never closed: {open:?}");
-    assert!(
-        !svg.chars().any(|c| c.is_control() && c != '\n'),
-        "no control characters in XML"
-    );
+    assert!(!svg.chars().any(|c| c.is_control() && c != '\n'), "no control characters in XML");
 }

@@ -121,10 +121,7 @@ pub enum PredictorInputs {
 
 /// One method where all methods agree on one quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the ends of an interval are named after their estimate"
-)]
+#[expect(missing_docs, reason = "the ends of an interval are named after their estimate")]
 pub struct Matched {
     /// The quantity on which the methods agree.
     pub axis: MatchAxis,
@@ -202,23 +199,14 @@ impl Summary {
     /// [`ReportError::Read`] or [`ReportError::Parse`] with the path, [`ReportError::Schema`] when the file follows
     /// another version of the layout.
     pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let text = fs::read_to_string(path).map_err(|source| ReportError::Read {
-            path: path.into(),
-            source,
-        })?;
-        let parse_failed = |source| ReportError::Parse {
-            path: path.into(),
-            source,
-        };
+        let text =
+            fs::read_to_string(path).map_err(|source| ReportError::Read { path: path.into(), source })?;
+        let parse_failed = |source| ReportError::Parse { path: path.into(), source };
         // The schema first: a summary of another version should not be reported as a missing field.
         let header: Header = serde_json::from_str(&text).map_err(parse_failed)?;
         if header.schema != SUMMARY_SCHEMA {
             let found = header.schema;
-            return Err(ReportError::Schema {
-                path: path.into(),
-                found,
-                expected: SUMMARY_SCHEMA,
-            });
+            return Err(ReportError::Schema { path: path.into(), found, expected: SUMMARY_SCHEMA });
         }
         serde_json::from_str(&text).map_err(parse_failed)
     }
@@ -251,11 +239,7 @@ mod tests {
         assert!(written.to_json().contains("\"r2\": null"));
         assert!(read.predictors[0].r2.is_nan() && read.predictors[0].pearson.is_nan());
         assert_eq!(read.matched[0].prior_task, None);
-        assert_eq!(
-            read.to_json(),
-            written.to_json(),
-            "reading and writing again changes nothing"
-        );
+        assert_eq!(read.to_json(), written.to_json(), "reading and writing again changes nothing");
     }
 
     #[test]
@@ -267,10 +251,7 @@ mod tests {
         assert_eq!(Summary::read(&path).unwrap(), summary());
         fs::write(&path, later.replace(SUMMARY_SCHEMA, "razor.summary/2")).unwrap();
         let error = Summary::read(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("summary.json") && error.contains("razor.summary/2"),
-            "{error}"
-        );
+        assert!(error.contains("summary.json") && error.contains("razor.summary/2"), "{error}");
     }
 
     #[test]
@@ -279,9 +260,6 @@ mod tests {
         let path = dir.path().join("summary.json");
         fs::write(&path, "{\"schema\": \"razor.summary/1\"}").unwrap();
         let error = Summary::read(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("summary.json") && error.contains("study"),
-            "{error}"
-        );
+        assert!(error.contains("summary.json") && error.contains("study"), "{error}");
     }
 }

@@ -12,11 +12,7 @@ pub fn matched_table(matched: &[Matched], axis: MatchAxis) -> Table {
             let level = Column::number("Matched at", "", Percent(1));
             ("matched_accuracy", "equal new-task accuracy", level)
         }
-        MatchAxis::Kl => (
-            "matched_kl",
-            "equal forward KL",
-            Column::number("Matched at", "nats", Fixed(2)),
-        ),
+        MatchAxis::Kl => ("matched_kl", "equal forward KL", Column::number("Matched at", "nats", Fixed(2))),
         MatchAxis::LearningRate => {
             let level = Column::number("Matched at", "", Significant(2));
             ("matched_learning_rate", "equal peak learning rate", level)
@@ -103,17 +99,9 @@ pub fn predictor_table(predictors: &[Predictor]) -> Table {
         table.push(vec![
             row.name.as_str().into(),
             inputs.into(),
-            Cell::Interval {
-                value: row.r2,
-                low: row.r2_low,
-                high: row.r2_high,
-            },
+            Cell::Interval { value: row.r2, low: row.r2_low, high: row.r2_high },
             row.r2_monotone.into(),
-            Cell::Interval {
-                value: row.spearman,
-                low: row.spearman_low,
-                high: row.spearman_high,
-            },
+            Cell::Interval { value: row.spearman, low: row.spearman_low, high: row.spearman_high },
             row.pearson.into(),
         ]);
     }
@@ -123,18 +111,11 @@ pub fn predictor_table(predictors: &[Predictor]) -> Table {
 /// Mean distance of each method from the pooled fit, in the order of `residuals`.
 #[must_use]
 pub fn residual_table(residuals: &[Residual]) -> Table {
-    let columns = vec![
-        Column::text("Method"),
-        Column::number("Mean residual", "points", Percent(1)),
-    ];
+    let columns = vec![Column::text("Method"), Column::number("Mean residual", "points", Percent(1))];
     let caption = "Measured minus predicted forgetting, mean per method with its 95 % interval.";
     let mut table = Table::new("residuals", caption, columns);
     for row in residuals {
-        let interval = Cell::Interval {
-            value: row.mean,
-            low: row.mean_low,
-            high: row.mean_high,
-        };
+        let interval = Cell::Interval { value: row.mean, low: row.mean_low, high: row.mean_high };
         table.push(vec![row.method.as_str().into(), interval]);
     }
     table

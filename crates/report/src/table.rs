@@ -17,29 +17,18 @@ pub struct Column {
 impl Column {
     /// A column of text.
     pub fn text(title: impl Into<String>) -> Self {
-        Self {
-            title: title.into(),
-            unit: String::new(),
-            format: None,
-        }
+        Self { title: title.into(), unit: String::new(), format: None }
     }
 
     /// A column of numbers, aligned right. The unit of [`NumberFormat::Percent`] is added where `unit` is empty.
     pub fn number(title: impl Into<String>, unit: impl Into<String>, format: NumberFormat) -> Self {
-        Self {
-            title: title.into(),
-            unit: unit.into(),
-            format: Some(format),
-        }
+        Self { title: title.into(), unit: unit.into(), format: Some(format) }
     }
 
     /// The header with its unit in brackets.
     pub(crate) fn header(&self) -> String {
         let own_unit = self.format.map_or("", NumberFormat::unit);
-        match [self.unit.as_str(), own_unit]
-            .into_iter()
-            .find(|unit| !unit.is_empty())
-        {
+        match [self.unit.as_str(), own_unit].into_iter().find(|unit| !unit.is_empty()) {
             Some(unit) => format!("{} ({unit})", self.title),
             None => self.title.clone(),
         }
@@ -51,9 +40,7 @@ impl Column {
         let is_fraction = matches!(self.format, Some(NumberFormat::Percent(_)));
         let unit = if is_fraction { "" } else { self.unit.as_str() };
         let words = format!("{} {unit}", self.title);
-        let words = words
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty());
+        let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
     }
 }
@@ -97,10 +84,9 @@ impl Cell {
             Self::Interval { value, low, high } if low.is_nan() && high.is_nan() => {
                 (format.format(*value), String::new())
             }
-            Self::Interval { value, low, high } => (
-                format.format(*value),
-                format!("[{}, {}]", format.format(*low), format.format(*high)),
-            ),
+            Self::Interval { value, low, high } => {
+                (format.format(*value), format!("[{}, {}]", format.format(*low), format.format(*high)))
+            }
         }
     }
 
@@ -160,13 +146,7 @@ pub struct Table {
 impl Table {
     /// A table without rows.
     pub fn new(name: impl Into<String>, caption: impl Into<String>, columns: Vec<Column>) -> Self {
-        Self {
-            name: name.into(),
-            caption: caption.into(),
-            folded: false,
-            columns,
-            rows: Vec::new(),
-        }
+        Self { name: name.into(), caption: caption.into(), folded: false, columns, rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -175,11 +155,7 @@ impl Table {
     /// When `row` does not hold one cell per column.
     pub fn push(&mut self, row: Vec<Cell>) {
         let (found, expected) = (row.len(), self.columns.len());
-        assert_eq!(
-            found, expected,
-            "table `{}`: {found} cells for {expected} columns",
-            self.name
-        );
+        assert_eq!(found, expected, "table `{}`: {found} cells for {expected} columns", self.name);
         self.rows.push(row);
     }
 
@@ -203,13 +179,9 @@ impl Table {
     /// # Errors
     /// [`ReportError::Csv`] when the writer refuses a record.
     pub fn to_csv(&self) -> Result<Vec<u8>, ReportError> {
-        let failed = |source| ReportError::Csv {
-            table: self.name.clone(),
-            source,
-        };
-        let wide: Vec<bool> = (0..self.columns.len())
-            .map(|column_idx| self.has_interval(column_idx))
-            .collect();
+        let failed = |source| ReportError::Csv { table: self.name.clone(), source };
+        let wide: Vec<bool> =
+            (0..self.columns.len()).map(|column_idx| self.has_interval(column_idx)).collect();
         let mut writer = csv::Writer::from_writer(Vec::new());
         let mut header = Vec::new();
         for (column, &wide) in self.columns.iter().zip(&wide) {
@@ -220,31 +192,20 @@ impl Table {
         }
         writer.write_record(&header).map_err(failed)?;
         for row in &self.rows {
-            let fields = row
-                .iter()
-                .zip(&wide)
-                .flat_map(|(cell, &wide)| cell.csv_fields(wide));
+            let fields = row.iter().zip(&wide).flat_map(|(cell, &wide)| cell.csv_fields(wide));
             writer.write_record(fields).map_err(failed)?;
         }
-        writer
-            .into_inner()
-            .map_err(|error| failed(error.into_error().into()))
+        writer.into_inner().map_err(|error| failed(error.into_error().into()))
     }
 
     fn has_interval(&self, column_idx: usize) -> bool {
-        self.rows
-            .iter()
-            .any(|row| matches!(row[column_idx], Cell::Interval { .. }))
+        self.rows.iter().any(|row| matches!(row[column_idx], Cell::Interval { .. }))
     }
 }
 
 /// Shortest text that reads back to the same float; nothing for NaN.
 fn exact(value: f64) -> String {
-    if value.is_nan() {
-        String::new()
-    } else {
-        format!("{value:?}")
-    }
+    if value.is_nan() { String::new() } else { format!("{value:?}") }
 }
 
 #[cfg(test)]
@@ -280,10 +241,7 @@ mod tests {
         let table = table();
         let (column, cell) = (&table.columns()[1], &table.rows()[0][1]);
         assert_eq!(column.header(), "Prior-task accuracy (%)");
-        assert_eq!(
-            cell.shown(column.format),
-            ("66.7".to_owned(), "[50.0, 75.0]".to_owned())
-        );
+        assert_eq!(cell.shown(column.format), ("66.7".to_owned(), "[50.0, 75.0]".to_owned()));
         assert_eq!(table.rows()[1][1].shown(column.format).0, "–");
     }
 

@@ -14,11 +14,7 @@ pub fn table_text(table: &Table) -> String {
     if table.rows().is_empty() {
         return String::new();
     }
-    let header: Vec<String> = table
-        .columns()
-        .iter()
-        .map(|column| one_line(&column.header()))
-        .collect();
+    let header: Vec<String> = table.columns().iter().map(|column| one_line(&column.header())).collect();
     let rows: Vec<Vec<String>> = table
         .rows()
         .iter()
@@ -34,11 +30,7 @@ pub fn table_text(table: &Table) -> String {
         .collect();
     let widths: Vec<usize> = (0..header.len())
         .map(|column_idx| {
-            rows.iter()
-                .chain([&header])
-                .map(|row| row[column_idx].chars().count())
-                .max()
-                .unwrap_or(0)
+            rows.iter().chain([&header]).map(|row| row[column_idx].chars().count()).max().unwrap_or(0)
         })
         .collect();
     let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
@@ -85,11 +77,7 @@ pub fn summary_text(summary: &Summary) -> String {
 
 fn gates_text(gates: &[Gate]) -> String {
     let mut text = format!("{}\n", tally(gates));
-    let width = gates
-        .iter()
-        .map(|gate| gate.id.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = gates.iter().map(|gate| gate.id.chars().count()).max().unwrap_or(0);
     for gate in gates {
         let result = match gate.pass {
             Some(true) => "pass",
@@ -125,9 +113,7 @@ pub(crate) fn tally(gates: &[Gate]) -> String {
 
 /// Names come from outside: a line break or an escape sequence would break the columns of a terminal.
 fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -139,20 +125,12 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_whatever_the_alphabet() {
-        let columns = vec![
-            Column::text("Method"),
-            Column::number("KL", "nats", NumberFormat::Fixed(2)),
-        ];
+        let columns = vec![Column::text("Method"), Column::number("KL", "nats", NumberFormat::Fixed(2))];
         let mut table = Table::new("t", "", columns);
         table.push(vec!["π₀".into(), 10.0.into()]);
         table.push(vec!["GRPO\u{1b}[2J".into(), (-1.0).into()]);
-        let expected = [
-            "Method    KL (nats)",
-            "────────  ─────────",
-            "π₀            10.00",
-            "GRPO [2J      −1.00",
-            "",
-        ];
+        let expected =
+            ["Method    KL (nats)", "────────  ─────────", "π₀            10.00", "GRPO [2J      −1.00", ""];
         assert_eq!(table_text(&table), expected.join("\n"));
     }
 
@@ -162,20 +140,14 @@ mod tests {
         assert!(text.starts_with(
             "RL forgets less.\nKL predicts it.\n\n1 of 3 gates pass, 1 fails, 1 not measured\n"
         ));
-        assert!(
-            text.contains("  FAIL  T2   claim of T2\n             figure of T2\n"),
-            "{text}"
-        );
+        assert!(text.contains("  FAIL  T2   claim of T2\n             figure of T2\n"), "{text}");
         assert!(text.contains("GRPO    46.1 [44.1, 48.1]"), "{text}");
         assert!(text.contains("SimPO                   –"), "{text}");
     }
 
     #[test]
     fn procedural_data_is_said_first() {
-        let procedural = Summary {
-            data: DataKind::Procedural,
-            ..summary()
-        };
+        let procedural = Summary { data: DataKind::Procedural, ..summary() };
         assert!(summary_text(&procedural).starts_with("PROCEDURAL DATA"));
     }
 }

@@ -35,7 +35,8 @@ mod tests {
         let logits = Tensor::<2>::from_data([[80.0, -80.0, 0.0], [1.0, 2.0, 3.0]], &Device::flex());
         let log_probs = log_probs(logits);
         let sums = log_probs.clone().exp().sum_dim(1); // [B, 1]
-        sums.into_data().assert_approx_eq::<f32>(&TensorData::from([[1.0], [1.0]]), Tolerance::absolute(1e-6));
+        sums.into_data()
+            .assert_approx_eq::<f32>(&TensorData::from([[1.0], [1.0]]), Tolerance::absolute(1e-6));
         let lowest = log_probs.min().into_scalar::<f32>();
         assert!((lowest + 160.0).abs() < 1e-3, "not clamped: {lowest}");
     }

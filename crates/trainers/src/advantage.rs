@@ -35,7 +35,8 @@ impl Advantage {
             Self::Centered => rewards.iter().map(|reward| reward - mean).collect(),
             Self::Standardized => {
                 assert!(n > 1, "the standard deviation of a group needs two completions, found one");
-                let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f32>() / (n - 1) as f32;
+                let variance =
+                    rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f32>() / (n - 1) as f32;
                 let scale = variance.sqrt() + STD_FLOOR;
                 rewards.iter().map(|reward| (reward - mean) / scale).collect()
             }

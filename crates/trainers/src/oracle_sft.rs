@@ -28,7 +28,8 @@ pub fn oracle_log_probs(
         let mass: f32 =
             row.iter().enumerate().filter(|(y, _)| right(*y)).map(|(_, lp)| (lp - largest).exp()).sum();
         let log_mass = mass.ln(); // relative to the largest term
-        let conditioned = |(y, lp): (usize, &f32)| if right(y) { (lp - largest) - log_mass } else { f32::NEG_INFINITY };
+        let conditioned =
+            |(y, lp): (usize, &f32)| if right(y) { (lp - largest) - log_mass } else { f32::NEG_INFINITY };
         oracle.extend(row.iter().enumerate().map(conditioned));
     }
     oracle

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn collapsing_keeps_every_draw() {
-        let groups = LabelGroups { labels: vec![2, 2, 0, 1], rewards: vec![1.0, 1.0, 0.0, 0.0], group_size: 4 };
+        let groups =
+            LabelGroups { labels: vec![2, 2, 0, 1], rewards: vec![1.0, 1.0, 0.0, 0.0], group_size: 4 };
         let weights = policy_gradient_weights(&groups, Advantage::Centered, 3);
         assert_eq!(weights, [-0.125, -0.125, 0.25]);
     }
@@ -71,7 +72,7 @@ mod tests {
     #[test]
     fn many_draws_approach_the_exact_gradient() {
         let log_probs = [0.1_f32, 0.2, 0.3, 0.4].map(f32::ln);
-        let even = |_: usize, label: usize| f32::from(label % 2 == 0);
+        let even = |_: usize, label: usize| f32::from(label.is_multiple_of(2));
         let exact = exact_policy_gradient_weights(&log_probs, 4, even);
         let groups = sample_groups(&log_probs, 4, 200_000, even, &mut Seed::new(5).rng());
         let sampled = policy_gradient_weights(&groups, Advantage::Centered, 4);

@@ -13,9 +13,7 @@ pub(super) struct Canvas {
 
 impl Canvas {
     pub(super) fn blank() -> Self {
-        Self {
-            levels: [0.0; IMAGE_LEN],
-        }
+        Self { levels: [0.0; IMAGE_LEN] }
     }
 
     /// Draws a line with a round pen; where strokes cross, the darker ink stays.
@@ -63,11 +61,7 @@ impl Canvas {
             y += level * ((idx / IMAGE_SIDE) as f32 + 0.5);
         }
         let middle = IMAGE_SIDE as f32 / 2.0;
-        if mass > 0.0 {
-            [x / mass, y / mass]
-        } else {
-            [middle, middle]
-        }
+        if mass > 0.0 { [x / mass, y / mass] } else { [middle, middle] }
     }
 
     /// The canvas moved by whole pixels; what leaves is lost.
@@ -117,9 +111,7 @@ fn crossings_at(outline: &[Point], y: f32) -> Vec<f32> {
     let closing = outline.iter().cycle().skip(1);
     let edges = outline.iter().zip(closing);
     let crossed = edges.filter(|(from, to)| (from[1] <= y) != (to[1] <= y));
-    crossed
-        .map(|(from, to)| from[0] + (y - from[1]) / (to[1] - from[1]) * (to[0] - from[0]))
-        .collect()
+    crossed.map(|(from, to)| from[0] + (y - from[1]) / (to[1] - from[1]) * (to[0] - from[0])).collect()
 }
 
 /// Adds one scan line's share from `left` to `right`.
@@ -143,16 +135,9 @@ mod tests {
     fn a_filled_rectangle_has_its_area() {
         let mut canvas = Canvas::blank();
         let (left, right, top, bottom) = (3.3, 10.8, 4.25, 9.5);
-        canvas.fill(
-            &[[left, top], [right, top], [right, bottom], [left, bottom]],
-            |_, _| 1.0,
-        );
+        canvas.fill(&[[left, top], [right, top], [right, bottom], [left, bottom]], |_, _| 1.0);
         let area = (right - left) * (bottom - top);
-        assert!(
-            (total(&canvas) - area).abs() < 1e-3,
-            "{} instead of {area}",
-            total(&canvas)
-        ); // f32 sums
+        assert!((total(&canvas) - area).abs() < 1e-3, "{} instead of {area}", total(&canvas)); // f32 sums
     }
 
     #[test]
@@ -160,20 +145,13 @@ mod tests {
         let mut canvas = Canvas::blank();
         canvas.stroke(&[[5.0, 14.0], [23.0, 14.0]], 2.0, 0.5, 1.0);
         let area = 18.0 * 4.0 + std::f32::consts::PI * 4.0;
-        assert!(
-            (total(&canvas) - area).abs() < 0.02 * area,
-            "{} instead of {area}",
-            total(&canvas)
-        ); // pixel grid
+        assert!((total(&canvas) - area).abs() < 0.02 * area, "{} instead of {area}", total(&canvas)); // pixel grid
     }
 
     #[test]
     fn shapes_beyond_the_edge_are_cut() {
         let mut canvas = Canvas::blank();
-        canvas.fill(
-            &[[-50.0, -50.0], [90.0, -50.0], [90.0, 90.0], [-50.0, 90.0]],
-            |_, _| 1.0,
-        );
+        canvas.fill(&[[-50.0, -50.0], [90.0, -50.0], [90.0, 90.0], [-50.0, 90.0]], |_, _| 1.0);
         assert!((total(&canvas) - IMAGE_LEN as f32).abs() < 1e-3);
         canvas.stroke(&[[-40.0, -3.0], [80.0, 70.0]], 3.0, 0.5, 1.0);
         canvas.stroke(&[[f32::NAN, 0.0], [4.0, 4.0]], 1.0, 0.5, 1.0); // an impossible point draws nothing

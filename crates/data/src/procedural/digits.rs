@@ -45,21 +45,11 @@ const STYLES: [&[&[Stroke]]; 10] = [
         &[Lines(&[[0.5, 0.0], [0.5, 1.0]])],
         &[Lines(&[[0.56, 0.0], [0.47, 1.0]])],
         &[Lines(&[[0.32, 0.2], [0.5, 0.0], [0.5, 1.0]])],
-        &[
-            Lines(&[[0.3, 0.22], [0.5, 0.0], [0.5, 1.0]]),
-            Lines(&[[0.2, 1.0], [0.82, 1.0]]),
-        ],
+        &[Lines(&[[0.3, 0.22], [0.5, 0.0], [0.5, 1.0]]), Lines(&[[0.2, 1.0], [0.82, 1.0]])],
     ],
     &[
         &[
-            Curve(&[
-                [0.1, 0.25],
-                [0.35, 0.02],
-                [0.75, 0.06],
-                [0.86, 0.3],
-                [0.6, 0.62],
-                [0.08, 0.97],
-            ]),
+            Curve(&[[0.1, 0.25], [0.35, 0.02], [0.75, 0.06], [0.86, 0.3], [0.6, 0.62], [0.08, 0.97]]),
             Lines(&[[0.08, 0.97], [0.95, 0.95]]),
         ],
         &[Curve(&[
@@ -105,14 +95,8 @@ const STYLES: [&[&[Stroke]]; 10] = [
         ])],
     ],
     &[
-        &[
-            Lines(&[[0.15, 0.0], [0.08, 0.55], [0.92, 0.5]]),
-            Lines(&[[0.78, 0.05], [0.7, 1.0]]),
-        ],
-        &[
-            Lines(&[[0.68, 0.0], [0.04, 0.62], [0.96, 0.62]]),
-            Lines(&[[0.68, 0.0], [0.66, 1.0]]),
-        ],
+        &[Lines(&[[0.15, 0.0], [0.08, 0.55], [0.92, 0.5]]), Lines(&[[0.78, 0.05], [0.7, 1.0]])],
+        &[Lines(&[[0.68, 0.0], [0.04, 0.62], [0.96, 0.62]]), Lines(&[[0.68, 0.0], [0.66, 1.0]])],
         &[
             Curve(&[[0.1, 0.02], [0.1, 0.4], [0.4, 0.52], [0.85, 0.4]]),
             Curve(&[[0.88, 0.0], [0.85, 0.4], [0.8, 1.0]]),
@@ -173,10 +157,7 @@ const STYLES: [&[&[Stroke]]; 10] = [
     ],
     &[
         &[Lines(&[[0.08, 0.06], [0.9, 0.04], [0.42, 1.0]])],
-        &[
-            Lines(&[[0.08, 0.06], [0.9, 0.04], [0.42, 1.0]]),
-            Lines(&[[0.35, 0.52], [0.82, 0.48]]),
-        ],
+        &[Lines(&[[0.08, 0.06], [0.9, 0.04], [0.42, 1.0]]), Lines(&[[0.35, 0.52], [0.82, 0.48]])],
         &[
             Curve(&[[0.1, 0.18], [0.2, 0.05], [0.55, 0.1], [0.9, 0.04]]),
             Curve(&[[0.9, 0.04], [0.66, 0.45], [0.5, 1.0]]),
@@ -241,12 +222,7 @@ const STYLES: [&[&[Stroke]]; 10] = [
 /// Side of the square that a digit is fitted into, as MNIST's were.
 const BOX: f32 = 20.0;
 
-const STRENGTH: WarpStrength = WarpStrength {
-    half_turn: 0.1,
-    slant: 0.4,
-    stretch: 0.12,
-    elastic: 0.055,
-};
+const STRENGTH: WarpStrength = WarpStrength { half_turn: 0.1, slant: 0.4, stretch: 0.12, elastic: 0.055 };
 /// Standard deviation of each control point, in units of the digit's height.
 const SHAKE: f32 = 0.025;
 
@@ -256,10 +232,7 @@ pub(super) fn draw_digit(digit: usize, draw: &mut Draw) -> Canvas {
     let style = styles[draw.below(styles.len())];
     let warp = Warp::random(&STRENGTH, draw);
     let width = draw.between(0.45, 0.9); // of the height, before the box is filled
-    let lines: Vec<Vec<Point>> = style
-        .iter()
-        .map(|stroke| written(stroke, &warp, width, draw))
-        .collect();
+    let lines: Vec<Vec<Point>> = style.iter().map(|stroke| written(stroke, &warp, width, draw)).collect();
     let radius = draw.between(0.75, 1.95);
     let softness = draw.between(0.4, 0.75);
     let ink = draw.between(0.95, 1.1);
@@ -267,10 +240,8 @@ pub(super) fn draw_digit(digit: usize, draw: &mut Draw) -> Canvas {
     let (corner, scale) = fit(&lines, BOX - 2.0 * radius);
     let mut canvas = Canvas::blank();
     for line in &lines {
-        let placed: Vec<Point> = line
-            .iter()
-            .map(|point| [0, 1].map(|axis| corner[axis] + scale * point[axis]))
-            .collect();
+        let placed: Vec<Point> =
+            line.iter().map(|point| [0, 1].map(|axis| corner[axis] + scale * point[axis])).collect();
         canvas.stroke(&placed, radius, softness, ink);
     }
     let middle = IMAGE_SIDE as f32 / 2.0;
@@ -281,32 +252,24 @@ pub(super) fn draw_digit(digit: usize, draw: &mut Draw) -> Canvas {
 /// A stroke with its points shaken, as a warped line.
 fn written(stroke: &Stroke, warp: &Warp, width: f32, draw: &mut Draw) -> Vec<Point> {
     let (Curve(points) | Lines(points)) = stroke;
-    let shaken: Vec<Point> = points
-        .iter()
-        .map(|&[x, y]| [x + draw.bell(SHAKE), y + draw.bell(SHAKE)])
-        .collect();
+    let shaken: Vec<Point> =
+        points.iter().map(|&[x, y]| [x + draw.bell(SHAKE), y + draw.bell(SHAKE)]).collect();
     let line = match stroke {
         Curve(_) => smooth(&shaken, 4),
         Lines(_) => subdivide(&shaken, 4),
     };
-    line.into_iter()
-        .map(|[x, y]| warp.apply([0.5 + (x - 0.5) * width, y]))
-        .collect()
+    line.into_iter().map(|[x, y]| warp.apply([0.5 + (x - 0.5) * width, y])).collect()
 }
 
 /// Offset and scale that fit all points into a centred square of `side` pixels.
 fn fit(lines: &[Vec<Point>], side: f32) -> (Point, f32) {
     let bounds = [0, 1].map(|axis| {
         let values = lines.iter().flatten().map(|point| point[axis]);
-        values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
-            (low.min(value), high.max(value))
-        })
+        values
+            .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
     });
     let extent = bounds.iter().map(|(low, high)| high - low).fold(0.1, f32::max); // 0.1: a dot stays a dot
     let scale = side / extent;
     let middle = IMAGE_SIDE as f32 / 2.0;
-    (
-        bounds.map(|(low, high)| middle - scale * 0.5 * (low + high)),
-        scale,
-    )
+    (bounds.map(|(low, high)| middle - scale * 0.5 * (low + high)), scale)
 }

@@ -9,12 +9,7 @@ use super::geometry::{Point, Warp, WarpStrength, smooth, subdivide};
 use super::texture::Texture;
 use crate::image_set::IMAGE_SIDE;
 
-const STRENGTH: WarpStrength = WarpStrength {
-    half_turn: 0.012,
-    slant: 0.02,
-    stretch: 0.05,
-    elastic: 0.012,
-};
+const STRENGTH: WarpStrength = WarpStrength { half_turn: 0.012, slant: 0.02, stretch: 0.05, elastic: 0.012 };
 
 /// One garment that nearly fills the canvas.
 pub(super) fn draw_garment(class: usize, draw: &mut Draw) -> Canvas {
@@ -52,8 +47,7 @@ impl Painter {
     fn panel(&mut self, outline: &[Point], tone: f32) {
         let placed = self.place(&closed(outline));
         let texture = &mut self.texture;
-        self.canvas
-            .fill(&placed, |column, row| tone * texture.level(column, row));
+        self.canvas.fill(&placed, |column, row| tone * texture.level(column, row));
     }
 
     /// Cuts a closed outline out.
@@ -70,11 +64,8 @@ impl Painter {
 
     fn place(&self, line: &[Point]) -> Vec<Point> {
         let middle = IMAGE_SIDE as f32 / 2.0;
-        let to_pixels = |point: Point| {
-            self.warp
-                .apply(point)
-                .map(|value| middle + self.scale * (value - 0.5))
-        };
+        let to_pixels =
+            |point: Point| self.warp.apply(point).map(|value| middle + self.scale * (value - 0.5));
         line.iter().map(|&point| to_pixels(point)).collect()
     }
 }
@@ -141,23 +132,10 @@ impl TopMeasures {
             ),
         };
         let is_dress = class == 3;
-        let shoulder = if is_dress {
-            draw.between(0.14, 0.24)
-        } else {
-            draw.between(0.25, 0.36)
-        };
+        let shoulder = if is_dress { draw.between(0.14, 0.24) } else { draw.between(0.25, 0.36) };
         let chest = shoulder * draw.between(0.85, 1.05);
-        let waist = chest
-            * if is_dress {
-                draw.between(0.65, 1.0)
-            } else {
-                draw.between(0.82, 1.05)
-            };
-        let hem = if is_dress {
-            waist * draw.between(1.0, 1.9)
-        } else {
-            waist * draw.between(0.9, 1.2)
-        };
+        let waist = chest * if is_dress { draw.between(0.65, 1.0) } else { draw.between(0.82, 1.05) };
+        let hem = if is_dress { waist * draw.between(1.0, 1.9) } else { waist * draw.between(0.9, 1.2) };
         let length = match class {
             3 | 4 => draw.between(0.92, 1.0),
             6 => draw.between(0.88, 1.0),
@@ -207,11 +185,7 @@ fn paint_top(painter: &mut Painter, m: &TopMeasures) {
     painter.panel(&mirrored(&body), 1.0);
     if m.collar {
         painter.panel(
-            &mirrored(&[
-                at(m.neck, -0.01),
-                at(m.neck * 1.5, 0.05),
-                at(0.0, m.neck_depth + 0.1),
-            ]),
+            &mirrored(&[at(m.neck, -0.01), at(m.neck * 1.5, 0.05), at(0.0, m.neck_depth + 0.1)]),
             1.25,
         );
     }
@@ -254,38 +228,18 @@ fn paint_shoe(painter: &mut Painter, shaft: f32, draw: &mut Draw) {
         [rear, bottom - sole],
     ];
     painter.panel(&upper, 1.0);
-    let heel = if draw.chance(0.3) {
-        draw.between(0.03, 0.12)
-    } else {
-        0.0
-    };
+    let heel = if draw.chance(0.3) { draw.between(0.03, 0.12) } else { 0.0 };
     let tone = draw.between(0.5, 1.4);
+    painter
+        .panel(&[[0.0, bottom - sole], [rear + 0.01, bottom - sole], [rear, bottom], [0.02, bottom]], tone);
     painter.panel(
-        &[
-            [0.0, bottom - sole],
-            [rear + 0.01, bottom - sole],
-            [rear, bottom],
-            [0.02, bottom],
-        ],
-        tone,
-    );
-    painter.panel(
-        &[
-            [0.72, bottom - 0.01],
-            [rear, bottom - 0.01],
-            [rear - 0.02, bottom + heel],
-            [0.76, bottom + heel],
-        ],
+        &[[0.72, bottom - 0.01], [rear, bottom - 0.01], [rear - 0.02, bottom + heel], [0.76, bottom + heel]],
         tone,
     );
 }
 
 fn paint_sandal(painter: &mut Painter, draw: &mut Draw) {
-    let heel = if draw.chance(0.5) {
-        draw.between(0.1, 0.35)
-    } else {
-        draw.between(0.0, 0.08)
-    };
+    let heel = if draw.chance(0.5) { draw.between(0.1, 0.35) } else { draw.between(0.0, 0.08) };
     let (front, thick) = (draw.between(0.6, 0.7), draw.between(0.04, 0.1));
     let rear = front - heel;
     painter.panel(
@@ -300,26 +254,15 @@ fn paint_sandal(painter: &mut Painter, draw: &mut Draw) {
         1.0,
     );
     if heel > 0.1 {
-        painter.panel(
-            &[
-                [0.85, rear],
-                [1.0, rear],
-                [0.97, front + thick],
-                [0.9, front + thick],
-            ],
-            1.0,
-        );
+        painter.panel(&[[0.85, rear], [1.0, rear], [0.97, front + thick], [0.9, front + thick]], 1.0);
     }
     for _ in 0..2 + draw.below(3) {
         let from = draw.between(0.05, 0.9);
         let to = (from + draw.between(0.1, 0.4)).min(0.97);
         let rise = draw.between(0.08, 0.35);
         let height = |x: f32| front - heel * x;
-        let arch = [
-            [from, height(from)],
-            [0.5 * (from + to), height(0.5 * (from + to)) - rise],
-            [to, height(to)],
-        ];
+        let arch =
+            [[from, height(from)], [0.5 * (from + to), height(0.5 * (from + to)) - rise], [to, height(to)]];
         painter.strap(&smooth(&arch, 4), draw.between(0.5, 1.4));
     }
 }

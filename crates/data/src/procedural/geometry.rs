@@ -68,15 +68,9 @@ impl Warp {
         let norm = 1.0 + half * half;
         let (cos, sin) = ((1.0 - half * half) / norm, 2.0 * half / norm);
         let slant = draw.bell(strength.slant);
-        let (wide, high) = (
-            1.0 + draw.bell(strength.stretch),
-            1.0 + draw.bell(strength.stretch),
-        );
+        let (wide, high) = (1.0 + draw.bell(strength.stretch), 1.0 + draw.bell(strength.stretch));
         // stretch, then slant, then rotate
-        let matrix = [
-            [cos * wide, (sin - cos * slant) * high],
-            [-sin * wide, (cos + sin * slant) * high],
-        ];
+        let matrix = [[cos * wide, (sin - cos * slant) * high], [-sin * wide, (cos + sin * slant) * high]];
         let mut shifts = [[[0.0; 2]; KNOTS]; KNOTS];
         for shift in shifts.as_flattened_mut() {
             *shift = [draw.bell(strength.elastic), draw.bell(strength.elastic)];
@@ -122,21 +116,13 @@ mod tests {
     fn a_smooth_line_passes_through_its_points() {
         let points = [[0.0, 0.0], [1.0, 2.0], [3.0, 1.0]];
         let line = smooth(&points, 4);
-        assert_eq!(
-            (line.len(), line[0], line[4], line[8]),
-            (9, points[0], points[1], points[2])
-        );
+        assert_eq!((line.len(), line[0], line[4], line[8]), (9, points[0], points[1], points[2]));
         assert_eq!(subdivide(&points, 2)[..3], [[0.0, 0.0], [0.5, 1.0], [1.0, 2.0]]);
     }
 
     #[test]
     fn a_warp_of_no_strength_moves_nothing() {
-        let none = WarpStrength {
-            half_turn: 0.0,
-            slant: 0.0,
-            stretch: 0.0,
-            elastic: 0.0,
-        };
+        let none = WarpStrength { half_turn: 0.0, slant: 0.0, stretch: 0.0, elastic: 0.0 };
         let warp = Warp::random(&none, &mut Draw::new(Seed::new(1)));
         for point in [[0.0, 0.0], [0.5, 0.5], [1.25, -0.5]] {
             assert_eq!(warp.apply(point), point); // halves and quarters are exact in f32
@@ -145,12 +131,7 @@ mod tests {
 
     #[test]
     fn rotation_keeps_distances() {
-        let turn = WarpStrength {
-            half_turn: 0.3,
-            slant: 0.0,
-            stretch: 0.0,
-            elastic: 0.0,
-        };
+        let turn = WarpStrength { half_turn: 0.3, slant: 0.0, stretch: 0.0, elastic: 0.0 };
         let warp = Warp::random(&turn, &mut Draw::new(Seed::new(2)));
         let ([ax, ay], [bx, by]) = (warp.apply([0.0, 0.0]), warp.apply([0.6, 0.8]));
         let length = ((ax - bx) * (ax - bx) + (ay - by) * (ay - by)).sqrt();

@@ -33,14 +33,7 @@ pub fn procedural_images(id: DatasetId, seed: Seed, n_train: usize, n_test: usiz
     let [train, test] = splits.map(|(split, n)| draw_split(id, seed.derive(id.name(), split as u64), n));
     let files = [(Split::Train, &train), (Split::Test, &test)].map(|(split, set)| record(id, split, set));
     let (provenance, stand_in_reason) = (Provenance::Procedural, None);
-    ImageDataset {
-        id,
-        provenance,
-        train,
-        test,
-        files: files.into(),
-        stand_in_reason,
-    }
+    ImageDataset { id, provenance, train, test, files: files.into(), stand_in_reason }
 }
 
 fn draw_split(id: DatasetId, seed: Seed, n: usize) -> ImageSet {
@@ -49,17 +42,11 @@ fn draw_split(id: DatasetId, seed: Seed, n: usize) -> ImageSet {
     let n_threads = thread::available_parallelism().map_or(1, NonZero::get);
     let per_thread = n.div_ceil(n_threads).max(1);
     thread::scope(|scope| {
-        let parts = images
-            .chunks_mut(per_thread * IMAGE_LEN)
-            .zip(labels.chunks_mut(per_thread));
+        let parts = images.chunks_mut(per_thread * IMAGE_LEN).zip(labels.chunks_mut(per_thread));
         for (part, (images, labels)) in parts.enumerate() {
             scope.spawn(move || {
                 for (offset, (image, label)) in images.chunks_exact_mut(IMAGE_LEN).zip(labels).enumerate() {
-                    *label = draw_image(
-                        id,
-                        seed.derive("image", (part * per_thread + offset) as u64),
-                        image,
-                    );
+                    *label = draw_image(id, seed.derive("image", (part * per_thread + offset) as u64), image);
                 }
             });
         }
@@ -114,45 +101,26 @@ mod tests {
     fn images_are_the_same_on_every_machine() {
         // Pinned: a change here changes every recorded result on procedural data.
         for (id, sha256) in PINNED {
-            assert_eq!(
-                procedural_images(id, Seed::new(1), 50, 0).files[0].sha256,
-                sha256,
-                "{id}"
-            );
+            assert_eq!(procedural_images(id, Seed::new(1), 50, 0).files[0].sha256, sha256, "{id}");
         }
     }
     const PINNED: [(DatasetId, &str); 2] = [
-        (
-            DatasetId::Mnist,
-            "d3e6afff902d073e369e23a7d033ae792428c7db1435eb5cfbcc7bbab861ce12",
-        ),
-        (
-            DatasetId::FashionMnist,
-            "b75923574ec993287401b330b67c25df24ba377eab2a2b91dace1831e6124301",
-        ),
+        (DatasetId::Mnist, "d3e6afff902d073e369e23a7d033ae792428c7db1435eb5cfbcc7bbab861ce12"),
+        (DatasetId::FashionMnist, "b75923574ec993287401b330b67c25df24ba377eab2a2b91dace1831e6124301"),
     ];
 
     #[test]
     fn brightness_is_near_the_real_sets() {
         // Mean and standard deviation of the real training images; the study scales inputs by them.
-        for (id, mean, std) in [
-            (DatasetId::Mnist, 0.1307, 0.3081),
-            (DatasetId::FashionMnist, 0.2860, 0.3530),
-        ] {
+        for (id, mean, std) in [(DatasetId::Mnist, 0.1307, 0.3081), (DatasetId::FashionMnist, 0.2860, 0.3530)]
+        {
             let set = procedural_images(id, Seed::new(2), 2000, 0).train;
             let levels = || set.images().iter().map(|&level| f64::from(level) / 255.0);
             let n = set.images().len() as f64;
             let found = levels().sum::<f64>() / n;
-            let spread = (levels()
-                .map(|level| (level - found) * (level - found))
-                .sum::<f64>()
-                / n)
-                .sqrt();
+            let spread = (levels().map(|level| (level - found) * (level - found)).sum::<f64>() / n).sqrt();
             // 0.03: what moves no accuracy; the sampling error of 2,000 images is below 0.005.
-            assert!(
-                (found - mean).abs() < 0.03 && (spread - std).abs() < 0.03,
-                "{id}: {found} and {spread}"
-            );
+            assert!((found - mean).abs() < 0.03 && (spread - std).abs() < 0.03, "{id}: {found} and {spread}");
         }
     }
 
@@ -168,11 +136,7 @@ mod tests {
             let set = procedural_images(id, Seed::new(5), 400, 0).train;
             for class in 0..10 {
                 let of_class: Vec<usize> = (0..set.len()).filter(|&idx| set.label(idx) == class).collect();
-                assert!(
-                    of_class.len() > 15,
-                    "{id} class {class}: {} of 400",
-                    of_class.len()
-                );
+                assert!(of_class.len() > 15, "{id} class {class}: {} of 400", of_class.len());
                 for idx in of_class {
                     let ink = set.image(idx).iter().filter(|&&level| level > 60).count();
                     assert!(

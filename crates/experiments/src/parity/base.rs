@@ -4,17 +4,17 @@
 //! states neither optimizer nor length; ours are in the presets. The random label is redrawn on every visit: with
 //! the true digit as label π₀ would be peaked and the choice of labels would matter less.
 
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use razor_core::Seed;
 use razor_models::{Mlp, MlpWeights};
 use razor_tensor::log_probs;
-use razor_trainers::{AdamW, sft_loss};
+use razor_trainers::sft_loss;
 
 use crate::parity::config::PretrainConfig;
 use crate::parity::labels::right_label;
-use crate::parity::task::{Task, TaskImages, WIDTHS, inputs_from_rows};
+use crate::parity::learner::Learner;
+use crate::parity::task::{Task, TaskImages, WIDTHS};
 
 /// A base policy and the new-task images that it has not seen.
 #[derive(Debug)]
@@ -43,9 +43,8 @@ pub(crate) fn pretrain(
         .chain(fashion_idxs[..n_per_task].iter().map(|&idx| (Task::Fashion, idx)))
         .collect();
 
-    let device = device.clone().autodiff();
-    let mut policy = Mlp::init(&WIDTHS, seed.derive("init", 0), &device);
-    let mut optimizer = AdamW::new(config.optimizer);
+    let start = Mlp::init(&WIDTHS, seed.derive("init", 0), device);
+    let mut learner = Learner::new(&MlpWeights::of(&start), config.optimizer, device);
     let n_steps = mixed.len().div_ceil(config.batch_size) * config.n_epochs;
     let n_warmup = (n_steps as f64 * config.warmup_share).round() as usize;
     let mut step_idx = 0;
@@ -65,15 +64,15 @@ pub(crate) fn pretrain(
                 });
             }
             let n_rows = labels.len();
-            let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [n_rows]), &device);
-            let loss = sft_loss(log_probs(policy.forward(inputs_from_rows(rows, &device))), labels);
-            let gradients = GradientsParams::from_grads(loss.backward(), &policy);
             let rate = config.schedule.learning_rate(config.learning_rate, step_idx, n_warmup, n_steps);
-            policy = optimizer.step(policy, gradients, rate);
+            learner.step(&rows, rate, |logits| {
+                let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [n_rows]), &logits.device());
+                (sft_loss(log_probs(logits), labels), ())
+            });
             step_idx += 1;
         }
     }
-    Base { weights: MlpWeights::of(&policy), unseen_idxs: parity_unseen.to_vec() }
+    Base { weights: learner.weights(), unseen_idxs: parity_unseen.to_vec() }
 }
 
 fn shuffled(n: usize, seed: Seed) -> Vec<usize> {

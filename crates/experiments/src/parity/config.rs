@@ -175,7 +175,7 @@ impl ParityConfig {
     fn checked(self) -> Result<Self, ExperimentError> {
         let at_least = |field: &'static str, found: usize, least: usize| {
             let expected = format!("at least {least}");
-            if found < least { Err(ExperimentError::config(field, expected, found)) } else { Ok(()) }
+            if found < least { Err(ExperimentError::config(field, expected, &found)) } else { Ok(()) }
         };
         at_least("n_seeds", self.n_seeds as usize, 1)?;
         at_least("pretrain.batch_size", self.pretrain.batch_size, 1)?;
@@ -205,7 +205,11 @@ impl ParityConfig {
     fn check_images(&self) -> Result<(), ExperimentError> {
         let at_most = |field: &'static str, found: usize, most: usize| {
             let expected = format!("from 1 to {most}");
-            if found == 0 || found > most { Err(ExperimentError::config(field, expected, found)) } else { Ok(()) }
+            if found == 0 || found > most {
+                Err(ExperimentError::config(field, expected, &found))
+            } else {
+                Ok(())
+            }
         };
         at_most("data.n_train", self.data.n_train, 60_000)?;
         at_most("data.n_test", self.data.n_test, 10_000)?;
@@ -220,11 +224,11 @@ impl ParityConfig {
     fn check_rates(&self) -> Result<(), ExperimentError> {
         let positive = |field: &'static str, found: f64| {
             let sound = found > 0.0 && found.is_finite();
-            if sound { Ok(()) } else { Err(ExperimentError::config(field, "a positive number", found)) }
+            if sound { Ok(()) } else { Err(ExperimentError::config(field, "a positive number", &found)) }
         };
         let share = |field: &'static str, found: f64| {
             let sound = (0.0..1.0).contains(&found);
-            if sound { Ok(()) } else { Err(ExperimentError::config(field, "a share in [0, 1)", found)) }
+            if sound { Ok(()) } else { Err(ExperimentError::config(field, "a share in [0, 1)", &found)) }
         };
         for &rate in self.grid.learning_rates.iter().chain(&self.epsilon_arm.learning_rates) {
             positive("learning_rates", rate)?;
@@ -243,7 +247,7 @@ impl ParityConfig {
             share("optimizer.beta2", optimizer.beta2)?;
         }
         if let Some(&n_epochs) = self.grid.n_epochs.iter().find(|&&n| n == 0) {
-            return Err(ExperimentError::config("grid.n_epochs", "at least 1 each", n_epochs));
+            return Err(ExperimentError::config("grid.n_epochs", "at least 1 each", &n_epochs));
         }
         Ok(())
     }
@@ -261,7 +265,7 @@ impl ParityConfig {
             return Ok(());
         }
         let found = format!("{} at learning rate {}", teacher.method, teacher.learning_rate);
-        Err(ExperimentError::config("teacher", "a run of the grid (sft_distilled learns from it)", found))
+        Err(ExperimentError::config("teacher", "a run of the grid (sft_distilled learns from it)", &found))
     }
 }
 

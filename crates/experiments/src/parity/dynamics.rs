@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use razor_metrics::DistributionShift;
-use razor_models::{Mlp, MlpWeights};
+use razor_models::MlpWeights;
 use razor_tensor::log_probs;
 use razor_trainers::sft_loss;
 
@@ -25,26 +25,25 @@ pub(crate) struct StepProbe<'a> {
 impl StepProbe<'_> {
     /// Whether `step` (from 1) is one of those watched.
     pub(crate) fn watches(&self, step: usize) -> bool {
-        step % self.every_n_steps == 0
+        step.is_multiple_of(self.every_n_steps)
     }
 
     /// Compares the step from `before` to `after` with the gradients at `before`.
-    pub(crate) fn record(&self, step: usize, before: &Mlp, after: &Mlp) -> DynamicsRecord {
+    pub(crate) fn record(&self, step: usize, before: &MlpWeights, after: &MlpWeights) -> DynamicsRecord {
         let idxs: Vec<usize> = (0..self.n_images).collect();
         let parity_inputs = self.parity.inputs(&idxs, self.device);
         let shift = DistributionShift::between(
-            &log_probs(before.forward(parity_inputs.clone())),
-            &log_probs(after.forward(parity_inputs)),
+            &log_probs(before.to_mlp(self.device).forward(parity_inputs.clone())),
+            &log_probs(after.to_mlp(self.device).forward(parity_inputs)),
         );
-        let (before, after) = (MlpWeights::of(before), MlpWeights::of(after));
         let pairs = before.parameters.iter().zip(&after.parameters);
         let update: Vec<Vec<f32>> =
             pairs.map(|(b, a)| a.values.iter().zip(&b.values).map(|(a, b)| a - b).collect()).collect();
         DynamicsRecord {
             step,
             step_kl: shift.kl_reference_to_policy,
-            prior_cosine: cosine(&update, &self.gradient(&before, Task::Fashion, &idxs)),
-            new_cosine: cosine(&update, &self.gradient(&before, Task::Parity, &idxs)),
+            prior_cosine: cosine(&update, &self.gradient(before, Task::Fashion, &idxs)),
+            new_cosine: cosine(&update, &self.gradient(before, Task::Parity, &idxs)),
         }
     }
 
@@ -61,7 +60,7 @@ impl StepProbe<'_> {
                 let classes = Tensor::<1, Int>::from_data(TensorData::new(classes, [idxs.len()]), &tracked);
                 sft_loss(table, classes)
             }
-            Task::Parity => right_parity_loss(table, &classes),
+            Task::Parity => right_parity_loss(&table, &classes),
         };
         let mut gradients =
             Gradients { all: GradientsParams::from_grads(loss.backward(), &policy), values: Vec::new() };
@@ -71,10 +70,11 @@ impl StepProbe<'_> {
 }
 
 /// Mean of −log π(right parity), by a log-sum-exp over the right labels: their mass may underflow.
-fn right_parity_loss(log_probs: Tensor<2>, classes: &[u8]) -> Tensor<1> {
+fn right_parity_loss(log_probs: &Tensor<2>, classes: &[u8]) -> Tensor<1> {
     const EXCLUDED: f32 = -1e30;
     let wrong = |class: u8, label: usize| if Task::Parity.is_right(class, label) { 0.0 } else { EXCLUDED };
-    let offsets: Vec<f32> = classes.iter().flat_map(|&class| (0..N_LABELS).map(move |y| wrong(class, y))).collect();
+    let offsets: Vec<f32> =
+        classes.iter().flat_map(|&class| (0..N_LABELS).map(move |y| wrong(class, y))).collect();
     let offsets = TensorData::new(offsets, [classes.len(), N_LABELS]);
     let right = log_probs.clone() + Tensor::from_data(offsets, &log_probs.device()); // [B, V]
     let largest = right.clone().max_dim(1).detach(); // [B, 1]
@@ -89,7 +89,8 @@ struct Gradients {
 
 impl ModuleVisitor for Gradients {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = self.all.remove::<D>(param.id).expect("every parameter of the policy takes part in the loss");
+        let gradient =
+            self.all.remove::<D>(param.id).expect("every parameter of the policy takes part in the loss");
         self.values.push(gradient.into_data().try_into_vec().expect("gradients of f32 parameters are f32"));
     }
 }
@@ -108,6 +109,7 @@ fn cosine(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 mod tests {
     use razor_core::Seed;
     use razor_data::ImageSet;
+    use razor_models::Mlp;
 
     use super::*;
     use crate::parity::task::WIDTHS;
@@ -129,7 +131,7 @@ mod tests {
         for (parameter, gradient) in after.parameters.iter_mut().zip(&gradient) {
             parameter.values.iter_mut().zip(gradient).for_each(|(value, g)| *value += g);
         }
-        let record = probe.record(10, &before.to_mlp(&device), &after.to_mlp(&device));
+        let record = probe.record(10, &before, &after);
         assert!((record.prior_cosine - 1.0).abs() < 1e-4, "{record:?}"); // weights round off small gradients
         assert!(record.new_cosine < 0.9 && record.step_kl > 0.0, "{record:?}");
         assert!(probe.watches(20) && !probe.watches(21));

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use razor_core::Seed;
-use razor_models::Mlp;
+use razor_models::{Mlp, MlpWeights};
 use razor_tensor::{log_probs, weighted_cross_entropy};
-use razor_trainers::AdamW;
 
 use crate::parity::config::ParityConfig;
+use crate::parity::learner::Learner;
 use crate::parity::plan::{Arm, Plan, Setting};
 use crate::parity::task::{TaskImages, WIDTHS};
 
@@ -45,7 +44,8 @@ impl Estimate {
         let work: f64 = plan.runs.iter().map(|run| Self::work(config, &run.config.run.setting)).sum();
         let step = seconds_per_step(config, images, device);
         // Base, its answers to all training images, Fisher information.
-        let per_seed = (config.data.n_train / config.finetune.batch_size + 3 * config.measure.n_fisher_images) as f64;
+        let per_seed =
+            (config.data.n_train / config.finetune.batch_size + 3 * config.measure.n_fisher_images) as f64;
         let seconds = step * (work / n_workers as f64 + per_seed * config.n_seeds as f64);
         Self { time: Duration::from_secs_f64(seconds), memory: memory(config, n_workers) }
     }
@@ -70,20 +70,19 @@ impl Estimate {
 }
 
 fn seconds_per_step(config: &ParityConfig, images: TaskImages<'_>, device: &Device) -> f64 {
-    let device = device.clone().autodiff();
-    let mut policy = Mlp::init(&WIDTHS, Seed::new(0), &device);
-    let mut optimizer = AdamW::new(config.finetune.optimizer);
+    let start = MlpWeights::of(&Mlp::init(&WIDTHS, Seed::new(0), device));
+    let mut learner = Learner::new(&start, config.finetune.optimizer, device);
     let idxs: Vec<usize> = (0..config.finetune.batch_size.min(images.images.len())).collect();
-    let mut step = |policy: Mlp| {
-        let table = log_probs(policy.forward(images.inputs(&idxs, &device)));
-        let loss = weighted_cross_entropy(table.clone(), table.ones_like());
-        let gradients = GradientsParams::from_grads(loss.backward(), &policy);
-        optimizer.step(policy, gradients, 0.0)
+    let mut step = || {
+        learner.step(&images.rows(&idxs), 0.0, |logits| {
+            let table = log_probs(logits);
+            (weighted_cross_entropy(table.clone(), table.ones_like()), ())
+        });
     };
-    policy = step(policy); // the first step allocates the moments
+    step(); // the first step allocates the moments
     let start = Instant::now();
     for _ in 0..N_TIMED_STEPS {
-        policy = step(policy);
+        step();
     }
     start.elapsed().as_secs_f64() / N_TIMED_STEPS as f64
 }

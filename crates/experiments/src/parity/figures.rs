@@ -2,7 +2,10 @@
 
 use razor_core::Seed;
 use razor_metrics::{ExponentialFit, MetricsError, QuadraticFit, RunBootstrap};
-use razor_report::{Axis, Bar, BarChart, Figure, FigureSize, Guide, Predictor, PredictorInputs, Series, StripChart, StripRow, XyChart};
+use razor_report::{
+    Axis, Bar, BarChart, Figure, FigureSize, Guide, Predictor, PredictorInputs, Series, StripChart, StripRow,
+    XyChart,
+};
 
 use crate::error::ExperimentError;
 use crate::parity::matched::{Frontiers, Quantity};
@@ -55,7 +58,10 @@ pub(crate) fn frontier_figure(
 }
 
 /// The paper's own protocol: runs within 2 points of the frontier, and an exponential through them.
-pub(crate) fn pareto_figure(measured: &Measured, frontiers: &Frontiers<'_>) -> Result<Figure, ExperimentError> {
+pub(crate) fn pareto_figure(
+    measured: &Measured,
+    frontiers: &Frontiers<'_>,
+) -> Result<Figure, ExperimentError> {
     const WITHIN: f64 = 0.02;
     let mut series = Vec::new();
     for method in Method::PAPER {
@@ -66,7 +72,10 @@ pub(crate) fn pareto_figure(measured: &Measured, frontiers: &Frontiers<'_>) -> R
         let line = match ExponentialFit::new(&kept, kept.each_once()) {
             Ok(fit) => {
                 let (low, high) = range(&x);
-                (0..=60).map(|i| low + (high - low) * f64::from(i) / 60.0).map(|x| (x, fit.predict(x))).collect()
+                (0..=60)
+                    .map(|i| low + (high - low) * f64::from(i) / 60.0)
+                    .map(|x| (x, fit.predict(x)))
+                    .collect()
             }
             Err(_) => vec![], // fewer than three distinct points: drawn without a curve
         };
@@ -186,7 +195,10 @@ pub(crate) fn residual_figure(rows: Vec<StripRow>) -> Result<Figure, ExperimentE
 
 /// What single steps did to old and new task.
 pub(crate) fn dynamics_figures(measured: &Measured) -> Result<Vec<Figure>, ExperimentError> {
-    let draw = |name: &str, title: &str, axis: &str, cosine: fn(&crate::parity::record::DynamicsRecord) -> f64| {
+    let draw = |name: &str,
+                title: &str,
+                axis: &str,
+                cosine: fn(&crate::parity::record::DynamicsRecord) -> f64| {
         let series = Method::ALL.iter().filter_map(|&method| {
             let runs = measured.watched.iter().filter(|run| run.method == method);
             let points: Vec<(f64, f64)> =
@@ -209,8 +221,12 @@ pub(crate) fn dynamics_figures(measured: &Measured) -> Result<Vec<Figure>, Exper
         chart.draw()
     };
     Ok(vec![
-        draw("dynamics_prior", "Steps and the old task", "Cosine with ∇ FashionMNIST loss", |step| step.prior_cosine)?,
-        draw("dynamics_new", "Steps and the new task", "Cosine with ∇ ParityMNIST loss", |step| step.new_cosine)?,
+        draw("dynamics_prior", "Steps and the old task", "Cosine with ∇ FashionMNIST loss", |step| {
+            step.prior_cosine
+        })?,
+        draw("dynamics_new", "Steps and the new task", "Cosine with ∇ ParityMNIST loss", |step| {
+            step.new_cosine
+        })?,
     ])
 }
 

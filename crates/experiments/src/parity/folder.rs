@@ -84,7 +84,12 @@ impl StudyFolder {
     }
 
     /// Writes a run; `done` comes last.
-    pub(crate) fn write_run(&self, run: &PlannedRun, trained: &Trained, keep: bool) -> Result<(), ExperimentError> {
+    pub(crate) fn write_run(
+        &self,
+        run: &PlannedRun,
+        trained: &Trained,
+        keep: bool,
+    ) -> Result<(), ExperimentError> {
         let dir = self.run_dir(&run.id);
         clear(&dir)?;
         write_toml(&dir.join("config.toml"), &run.config)?;
@@ -151,9 +156,10 @@ fn checkpoint_path(run_dir: &Path, step: usize) -> PathBuf {
 /// Removes what an interrupted run left behind.
 fn clear(dir: &Path) -> Result<(), ExperimentError> {
     match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(ExperimentError::Record { path: dir.to_owned(), message: format!("cannot be cleared: {error}") })
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ExperimentError::Record {
+            path: dir.to_owned(),
+            message: format!("cannot be cleared: {error}"),
+        }),
         _ => Ok(()),
     }
 }

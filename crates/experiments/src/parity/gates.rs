@@ -47,8 +47,10 @@ impl Evidence<'_> {
             (0.83..=0.90).contains(&new_task) && (0.70..=0.79).contains(&prior_task)
         };
         let bases = &self.measured.bases;
-        let each: Vec<String> =
-            bases.iter().map(|base| format!("{}/{}", percent(base.new_task), percent(base.prior_task))).collect();
+        let each: Vec<String> = bases
+            .iter()
+            .map(|base| format!("{}/{}", percent(base.new_task), percent(base.prior_task)))
+            .collect();
         let (new_task, prior_task) = self.measured.base_accuracy();
         Gate {
             id: "T1".into(),
@@ -63,7 +65,8 @@ impl Evidence<'_> {
         const MARGIN: f64 = 0.05;
         let methods = [Method::SftOracle, Method::Grpo, Method::Sft1];
         let holds = |kept: &[f64]| kept[0] - kept[1] >= MARGIN && kept[1] - kept[2] >= MARGIN;
-        let claim = "fashion accuracy kept at 93 % parity: oracle SFT > GRPO > SFT-1, each by 5 points or more";
+        let claim =
+            "fashion accuracy kept at 93 % parity: oracle SFT > GRPO > SFT-1, each by 5 points or more";
         self.compare("T2", claim, &[LEVEL], &methods, Quantity::PriorTask, holds)
     }
 
@@ -91,8 +94,12 @@ impl Evidence<'_> {
         const THRESHOLD: f64 = 0.90;
         let kl = self.predictor(FORWARD_KL);
         let per_seed = (0..self.measured.bases.len() as u64).map(|seed_idx| {
-            let points: Vec<&Point> =
-                self.measured.grid(&Method::PAPER).into_iter().filter(|point| point.seed_idx == seed_idx).collect();
+            let points: Vec<&Point> = self
+                .measured
+                .grid(&Method::PAPER)
+                .into_iter()
+                .filter(|point| point.seed_idx == seed_idx)
+                .collect();
             let points = scatter(&points, forward_kl).ok()?;
             QuadraticFit::new(&points, points.each_once()).ok().map(|fit| fit.r2())
         });
@@ -109,7 +116,9 @@ impl Evidence<'_> {
         };
         Gate {
             id: "T4".into(),
-            claim: "quadratic R² of forgetting on forward KL, the paper's five methods pooled, is 0.90 or more".into(),
+            claim:
+                "quadratic R² of forgetting on forward KL, the paper's five methods pooled, is 0.90 or more"
+                    .into(),
             pass: kl.filter(|kl| kl.r2.is_finite()).map(|kl| kl.r2 >= THRESHOLD),
             figure,
             per_seed: per_seed.into_iter().map(|r2| r2.is_some_and(|r2| r2 >= THRESHOLD)).collect(),
@@ -165,7 +174,11 @@ impl Evidence<'_> {
             id: "T8".into(),
             claim: "SFT on an RL policy's samples comes within 2 points of that policy on both tasks".into(),
             pass: (!pairs.is_empty()).then(|| pairs.iter().all(holds)),
-            figure: if pairs.is_empty() { "not measured".into() } else { shown.collect::<Vec<_>>().join("; ") },
+            figure: if pairs.is_empty() {
+                "not measured".into()
+            } else {
+                shown.collect::<Vec<_>>().join("; ")
+            },
             per_seed: pairs.iter().map(holds).collect(),
         }
     }
@@ -174,7 +187,8 @@ impl Evidence<'_> {
         let ends: Vec<&Point> =
             self.measured.grid(&self.measured.methods()).into_iter().filter(|point| point.is_last).collect();
         let unchanged = ends.iter().map(|point| point.eval.weight.unchanged_f32).fold(0.0, f64::max);
-        let full = |point: &&&Point| point.eval.weight.ranks.as_deref() == Some(&crate::parity::task::FULL_RANKS);
+        let full =
+            |point: &&&Point| point.eval.weight.ranks.as_deref() == Some(&crate::parity::task::FULL_RANKS);
         let n_full = ends.iter().filter(full).count();
         let bf16 = |method: Method| {
             let shares: Vec<f64> = ends
@@ -247,7 +261,8 @@ impl Evidence<'_> {
 
     fn kl_penalty(&self) -> Gate {
         let methods = [Method::GrpoKl, Method::Grpo, Method::Sft2Kl, Method::Sft2];
-        let claim = "fashion accuracy kept at 93 % parity: a KL term helps GRPO, and helps it more than SFT-2";
+        let claim =
+            "fashion accuracy kept at 93 % parity: a KL term helps GRPO, and helps it more than SFT-2";
         let holds = |kept: &[f64]| kept[0] > kept[1] && kept[0] - kept[1] > kept[2] - kept[3];
         self.compare("T13", claim, &[LEVEL], &methods, Quantity::PriorTask, holds)
     }
@@ -263,7 +278,8 @@ impl Evidence<'_> {
         holds: impl Fn(&[f64]) -> bool,
     ) -> Gate {
         let all = || levels.iter().flat_map(|&level| methods.iter().map(move |&method| (level, method)));
-        let means: Vec<Option<f64>> = all().map(|(level, method)| self.frontiers.mean(method, level, quantity)).collect();
+        let means: Vec<Option<f64>> =
+            all().map(|(level, method)| self.frontiers.mean(method, level, quantity)).collect();
         let judged: Option<Vec<f64>> = means.iter().copied().collect();
         let per_seed = (0..self.measured.bases.len()).map(|seed_idx| {
             let values: Option<Vec<f64>> = all()

@@ -111,7 +111,8 @@ impl<'a> Frontiers<'a> {
     /// Prior-task accuracy and forward KL at the accuracy levels, with bootstrap intervals over runs.
     fn matched(&self, method: Method, n_resamples: usize, seed: Seed) -> Vec<Matched> {
         let seeds = self.of(method);
-        let runs: Vec<usize> = seeds.iter().flat_map(|seed| seed.points.iter().map(|point| point.run_idx)).collect();
+        let runs: Vec<usize> =
+            seeds.iter().flat_map(|seed| seed.points.iter().map(|point| point.run_idx)).collect();
         let statistics = |weights: &[f64]| -> Vec<Option<f64>> {
             let read = |level: f64, quantity: Quantity| {
                 let mut rest = weights;
@@ -166,8 +167,9 @@ pub(crate) fn matched_rows(
     let at_accuracy: Vec<Vec<Matched>> =
         methods.iter().map(|&method| frontiers.matched(method, n_resamples, seed)).collect();
     // By level, then by method: what is compared stands together.
-    let mut rows: Vec<Matched> =
-        (0..ACCURACY_LEVELS.len()).flat_map(|level| at_accuracy.iter().map(move |of| of[level].clone())).collect();
+    let mut rows: Vec<Matched> = (0..ACCURACY_LEVELS.len())
+        .flat_map(|level| at_accuracy.iter().map(move |of| of[level].clone()))
+        .collect();
     let mut at_kl = Vec::new();
     for &method in &methods {
         at_kl.push(matched_kl(&measured.grid(&[method]), measured, method, n_resamples, seed)?);
@@ -191,7 +193,10 @@ fn matched_kl(
     let base = measured.base_accuracy().1;
     let statistics = |weights: &[f64]| -> Vec<Option<f64>> {
         let fit = MonotoneFit::new(&scatter, weights).ok();
-        KL_LEVELS.iter().map(|&level| fit.as_ref().and_then(|fit| fit.at(level)).map(|lost| base - lost)).collect()
+        KL_LEVELS
+            .iter()
+            .map(|&level| fit.as_ref().and_then(|fit| fit.at(level)).map(|lost| base - lost))
+            .collect()
     };
     let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
     let estimates = statistics(scatter.each_once());

@@ -3,10 +3,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use razor_core::Seed;
 use razor_metrics::{
-    ActivationChange, ActivationChangeSums, DistributionShift, RepresentationProbe, WeightChange, WeightUpdate,
-    diagonal_fisher, fisher_weighted_change, numerical_rank,
+    ActivationChange, ActivationChangeSums, DistributionShift, RepresentationProbe, WeightChange,
+    WeightUpdate, diagonal_fisher, fisher_weighted_change, numerical_rank,
 };
-use razor_models::{Mlp, MlpWeights, sample_label};
+use razor_models::{HostMlp, MlpWeights, sample_label};
 use razor_tensor::log_probs;
 
 use crate::error::ExperimentError;
@@ -59,29 +59,34 @@ impl<'a> Yardstick<'a> {
         seed: Seed,
         device: &'a Device,
     ) -> Result<Self, ExperimentError> {
-        let policy = base.to_mlp(device);
-        let (parity, fashion) = (Answers::of(&policy, parity, device), Answers::of(&policy, fashion, device));
+        let mut policy = HostMlp::new(base);
+        let (parity, fashion) =
+            (Answers::of(&mut policy, parity, device), Answers::of(&mut policy, fashion, device));
         let n_representation = config.n_representation_images;
-        let representation =
-            RepresentationProbe::new(fashion.features(n_representation), n_representation, config.n_neighbors)?;
+        let representation = RepresentationProbe::new(
+            fashion.features(n_representation),
+            n_representation,
+            config.n_neighbors,
+        )?;
         let fisher = fashion_fisher(base, &fashion, config.n_fisher_images, seed.derive("fisher", 0), device);
         Ok(Self { base: base.clone(), parity, fashion, representation, n_representation, fisher, device })
     }
 
-    /// Measures `policy`, which has no gradients. `at_end` adds what is too slow for every checkpoint.
+    /// Measures the policy with these weights. `at_end` adds what is too slow for every checkpoint.
     ///
     /// # Errors
     /// [`ExperimentError::Metrics`] for a policy that has diverged.
     pub(crate) fn measure(
         &self,
-        policy: &Mlp,
+        weights: &MlpWeights,
         step: usize,
         learning_rate_sum: f64,
         at_end: bool,
     ) -> Result<EvalRecord, ExperimentError> {
-        let weight = self.weight_record(&MlpWeights::of(policy), at_end)?;
-        let parity = self.parity.compare(policy, 0, self.device);
-        let fashion = self.fashion.compare(policy, self.n_representation, self.device);
+        let weight = self.weight_record(weights, at_end)?;
+        let mut policy = HostMlp::new(weights);
+        let parity = self.parity.compare(&mut policy, 0, self.device);
+        let fashion = self.fashion.compare(&mut policy, self.n_representation, self.device);
         // Undefined when every probe has the same features: weights and inputs are finite.
         let similarity = self.representation.compare(&fashion.features).ok();
         Ok(EvalRecord {
@@ -108,7 +113,8 @@ impl<'a> Yardstick<'a> {
         }
         let (mut norm, mut ranks) = (0.0, at_end.then(Vec::new));
         for (before, after) in pairs().filter(|(before, _)| before.shape.len() == 2) {
-            let update = WeightUpdate::between(&before.values, &after.values, before.shape[0], before.shape[1])?;
+            let update =
+                WeightUpdate::between(&before.values, &after.values, before.shape[0], before.shape[1])?;
             norm += update.spectral_norm();
             if let Some(ranks) = &mut ranks {
                 ranks.push(numerical_rank(&update.singular_values()?, RANK_TOLERANCE));
@@ -126,16 +132,15 @@ impl<'a> Yardstick<'a> {
 }
 
 impl<'a> Answers<'a> {
-    fn of(policy: &Mlp, images: TaskImages<'a>, device: &Device) -> Self {
-        let (mut table, mut hidden) = (Vec::new(), vec![Vec::new(); WIDTHS.len() - 2]);
+    fn of(policy: &mut HostMlp, images: TaskImages<'a>, device: &Device) -> Self {
+        let (mut logits, mut hidden) = (Vec::new(), vec![Vec::new(); WIDTHS.len() - 2]);
         for idxs in chunks(images.images.len()) {
-            let activations = policy.forward_with_activations(images.inputs(&idxs, device));
-            table.extend(to_host(log_probs(activations.logits)));
-            for (all, layer) in hidden.iter_mut().zip(activations.hidden) {
-                all.extend(to_host(layer));
+            logits.extend_from_slice(policy.forward(&images.rows(&idxs)));
+            for (all, layer) in hidden.iter_mut().zip(policy.hidden()) {
+                all.extend_from_slice(layer);
             }
         }
-        Self { images, log_probs: table, hidden }
+        Self { images, log_probs: to_host(log_probs(table(logits, device))), hidden }
     }
 
     /// Last hidden layer of the first `n` images.
@@ -145,31 +150,27 @@ impl<'a> Answers<'a> {
     }
 
     /// Runs `policy` over the images; keeps the last hidden layer of the first `n_features` of them.
-    fn compare(&self, policy: &Mlp, n_features: usize, device: &Device) -> Comparison {
-        let n = self.images.images.len();
-        let mut table = Vec::with_capacity(n * N_LABELS);
+    fn compare(&self, policy: &mut HostMlp, n_features: usize, device: &Device) -> Comparison {
+        let mut logits = Vec::with_capacity(self.log_probs.len());
         let mut changes = vec![ActivationChangeSums::default(); self.hidden.len()];
         let mut features = Vec::new();
-        for idxs in chunks(n) {
-            let activations = policy.forward_with_activations(self.images.inputs(&idxs, device));
-            table.extend(to_host(log_probs(activations.logits)));
-            let n_layers = activations.hidden.len();
-            for (layer_idx, layer) in activations.hidden.into_iter().enumerate() {
+        for idxs in chunks(self.images.images.len()) {
+            logits.extend_from_slice(policy.forward(&self.images.rows(&idxs)));
+            for (layer_idx, rows) in policy.hidden().enumerate() {
                 let width = WIDTHS[layer_idx + 1];
-                let policy_rows = to_host(layer);
-                let base_rows = &self.hidden[layer_idx][idxs[0] * width..][..policy_rows.len()];
-                changes[layer_idx].add(base_rows, &policy_rows, width);
-                let n_wanted = n_features.saturating_sub(idxs[0]).min(idxs.len());
-                if layer_idx + 1 == n_layers {
-                    features.extend(&policy_rows[..n_wanted * width]);
+                let base_rows = &self.hidden[layer_idx][idxs[0] * width..][..rows.len()];
+                changes[layer_idx].add(base_rows, rows, width);
+                if layer_idx + 1 == self.hidden.len() {
+                    let n_wanted = n_features.saturating_sub(idxs[0]).min(idxs.len());
+                    features.extend_from_slice(&rows[..n_wanted * width]);
                 }
             }
         }
-        let accuracy = self.accuracy(&table);
-        let on_device = |rows: Vec<f32>| Tensor::<2>::from_data(TensorData::new(rows, [n, N_LABELS]), device);
+        let answers = log_probs(table(logits, device)); // [N, V]
+        let base_answers = table(self.log_probs.clone(), device); // [N, V]
         Comparison {
-            accuracy,
-            shift: DistributionShift::between(&on_device(self.log_probs.clone()), &on_device(table)),
+            shift: DistributionShift::between(&base_answers, &answers),
+            accuracy: self.accuracy(&to_host(answers)),
             activation: ActivationChangeSums::mean(&changes),
             features,
         }
@@ -191,12 +192,23 @@ impl<'a> Answers<'a> {
     }
 }
 
+fn table(rows: Vec<f32>, device: &Device) -> Tensor<2> {
+    let n_rows = rows.len() / N_LABELS;
+    Tensor::from_data(TensorData::new(rows, [n_rows, N_LABELS]), device)
+}
+
 fn chunks(n: usize) -> impl Iterator<Item = Vec<usize>> {
     (0..n).step_by(CHUNK).map(move |start| (start..n.min(start + CHUNK)).collect())
 }
 
 /// Diagonal Fisher information of the base policy on prior-task images, labels drawn from the policy.
-fn fashion_fisher(base: &MlpWeights, fashion: &Answers<'_>, n: usize, seed: Seed, device: &Device) -> Vec<Vec<f32>> {
+fn fashion_fisher(
+    base: &MlpWeights,
+    fashion: &Answers<'_>,
+    n: usize,
+    seed: Seed,
+    device: &Device,
+) -> Vec<Vec<f32>> {
     let tracked = device.clone().autodiff();
     let policy = base.to_mlp(&tracked);
     let mut rng = seed.rng();

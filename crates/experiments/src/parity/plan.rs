@@ -178,17 +178,32 @@ fn settings(config: &ParityConfig) -> Vec<Setting> {
         for &n_epochs in &config.grid.n_epochs {
             for &schedule in &config.grid.schedules {
                 for &learning_rate in &config.grid.learning_rates {
-                    settings.push(Setting { method, learning_rate, schedule, n_epochs, epsilon, arm: Arm::Grid });
+                    settings.push(Setting {
+                        method,
+                        learning_rate,
+                        schedule,
+                        n_epochs,
+                        epsilon,
+                        arm: Arm::Grid,
+                    });
                 }
             }
         }
     }
-    let n_epochs = *config.grid.n_epochs.iter().min().expect("a checked config has at least one number of epochs");
+    let n_epochs =
+        *config.grid.n_epochs.iter().min().expect("a checked config has at least one number of epochs");
     let schedule = Schedule::Constant;
     for &epsilon in &config.epsilon_arm.epsilons {
         for &method in &config.epsilon_arm.methods {
             for &learning_rate in &config.epsilon_arm.learning_rates {
-                settings.push(Setting { method, learning_rate, schedule, n_epochs, epsilon, arm: Arm::Epsilon });
+                settings.push(Setting {
+                    method,
+                    learning_rate,
+                    schedule,
+                    n_epochs,
+                    epsilon,
+                    arm: Arm::Epsilon,
+                });
             }
         }
     }
@@ -221,7 +236,9 @@ mod tests {
     fn a_changed_config_changes_the_folder() {
         let config = ParityConfig::preset("quick", &[]).unwrap();
         let other = ParityConfig::preset("quick", &["finetune.group_size=4".to_owned()]).unwrap();
-        let id = |config: &ParityConfig, seed, images| Plan::new(config, Seed::new(seed), images).runs[0].id.clone();
+        let id = |config: &ParityConfig, seed, images| {
+            Plan::new(config, Seed::new(seed), images).runs[0].id.clone()
+        };
         assert_ne!(id(&config, 0, "images"), id(&other, 0, "images"));
         assert_ne!(id(&config, 0, "images"), id(&config, 1, "images"));
         assert_ne!(id(&config, 0, "images"), id(&config, 0, "other images"));

@@ -59,7 +59,10 @@ impl Measured {
             bases.push(base);
         }
         if bases.is_empty() {
-            return Err(ExperimentError::NoStudy { path: folder.path.clone(), missing: "bases/s0/evals.jsonl" });
+            return Err(ExperimentError::NoStudy {
+                path: folder.path.clone(),
+                missing: "bases/s0/evals.jsonl",
+            });
         }
         let mut measured = Self {
             n_runs: plan.runs.len(),
@@ -106,7 +109,8 @@ impl Measured {
 
     /// Checkpoints of the grid, of these methods.
     pub(crate) fn grid(&self, methods: &[Method]) -> Vec<&Point> {
-        let wanted = |point: &&Point| point.setting.arm == Arm::Grid && methods.contains(&point.setting.method);
+        let wanted =
+            |point: &&Point| point.setting.arm == Arm::Grid && methods.contains(&point.setting.method);
         self.points.iter().filter(wanted).collect()
     }
 
@@ -118,7 +122,8 @@ impl Measured {
 
     /// Mean accuracy of the base policies on new and prior task.
     pub(crate) fn base_accuracy(&self) -> (f64, f64) {
-        let mean = |of: fn(&EvalRecord) -> f64| self.bases.iter().map(of).sum::<f64>() / self.bases.len() as f64;
+        let mean =
+            |of: fn(&EvalRecord) -> f64| self.bases.iter().map(of).sum::<f64>() / self.bases.len() as f64;
         (mean(|base| base.new_task), mean(|base| base.prior_task))
     }
 }

@@ -1,7 +1,9 @@
 //! What predicts forgetting? Every candidate, fitted to the same checkpoints and the same resamples of runs.
 
 use razor_core::Seed;
-use razor_metrics::{BootstrapInterval, MetricsError, MonotoneFit, QuadraticFit, RunBootstrap, Scatter, pearson, spearman};
+use razor_metrics::{
+    BootstrapInterval, MetricsError, MonotoneFit, QuadraticFit, RunBootstrap, Scatter, pearson, spearman,
+};
 use razor_report::{Predictor, PredictorInputs};
 
 use crate::parity::points::Point;
@@ -52,7 +54,11 @@ pub(crate) const CANDIDATES: [Candidate; 18] = {
 ///
 /// # Errors
 /// [`MetricsError`] when there are fewer than two runs.
-pub(crate) fn fit_predictors(points: &[&Point], n_resamples: usize, seed: Seed) -> Result<Vec<Predictor>, MetricsError> {
+pub(crate) fn fit_predictors(
+    points: &[&Point],
+    n_resamples: usize,
+    seed: Seed,
+) -> Result<Vec<Predictor>, MetricsError> {
     let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
     let bootstrap = RunBootstrap::new(&runs, n_resamples, seed)?;
     let mut rows = Vec::with_capacity(CANDIDATES.len());

@@ -6,9 +6,9 @@ use razor_core::{Seed, write_atomic};
 use razor_data::{Manifest, Provenance};
 use razor_metrics::{QuadraticFit, RunBootstrap, group_residuals, leave_one_group_out};
 use razor_report::{
-    Block, DataFile, DataKind, Guide, Highlight, MatchAxis, Matched, NumberFormat, Page, Predictor,
-    Residual, SUMMARY_SCHEMA, Section, StripRow, Summary, Table, kept_table, matched_table, predictor_table, residual_table,
-    write_report,
+    Block, DataFile, DataKind, Guide, Highlight, MatchAxis, Matched, NumberFormat, Page, Predictor, Residual,
+    SUMMARY_SCHEMA, Section, StripRow, Summary, Table, kept_table, matched_table, predictor_table,
+    residual_table, write_report,
 };
 
 use crate::error::ExperimentError;
@@ -30,7 +30,8 @@ pub(crate) fn write_parity_report(folder: &StudyFolder) -> Result<Summary, Exper
     let seed = Seed::new(measured.config.seed).derive("report", 0);
     let frontiers = Frontiers::new(&measured)?;
     let n_resamples = measured.config.study.measure.n_resamples;
-    let predictors = fit_predictors(&measured.grid(&Method::PAPER), n_resamples, seed.derive("predictors", 0))?;
+    let predictors =
+        fit_predictors(&measured.grid(&Method::PAPER), n_resamples, seed.derive("predictors", 0))?;
     let law = Law::new(&measured, seed)?;
     let evidence = Evidence { measured: &measured, frontiers: &frontiers, predictors: &predictors };
     let gates = gates(&evidence)?;
@@ -69,14 +70,21 @@ impl Law {
         let all = scatter(&points, forward_kl)?;
         let groups: Vec<Method> = points.iter().map(|point| point.setting.method).collect();
         let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
-        let bootstrap = RunBootstrap::new(&runs, measured.config.study.measure.n_resamples, seed.derive("residuals", 0))?;
+        let bootstrap =
+            RunBootstrap::new(&runs, measured.config.study.measure.n_resamples, seed.derive("residuals", 0))?;
         let means = group_residuals(&all, &groups, &bootstrap)?;
         let fit = QuadraticFit::new(&all, all.each_once())?;
         let mut law = Self { residuals: vec![], strip: vec![] };
         for method in methods {
-            let interval = means.iter().find(|(group, _)| *group == method).and_then(|(_, interval)| *interval);
+            let interval =
+                means.iter().find(|(group, _)| *group == method).and_then(|(_, interval)| *interval);
             let [mean, low, high] = interval.map_or([f64::NAN; 3], |i| [i.estimate, i.low, i.high]);
-            law.residuals.push(Residual { method: method.name().to_owned(), mean, mean_low: low, mean_high: high });
+            law.residuals.push(Residual {
+                method: method.name().to_owned(),
+                mean,
+                mean_low: low,
+                mean_high: high,
+            });
             let own = points.iter().filter(|point| point.setting.method == method);
             let dots = own.map(|point| point.forgetting - fit.predict(forward_kl(point))).collect();
             let name = method.title().to_owned();
@@ -207,8 +215,11 @@ fn law_section(
     let points = measured.grid(&measured.methods());
     let groups: Vec<Method> = points.iter().map(|point| point.setting.method).collect();
     let held_out = leave_one_group_out(&scatter(&points, forward_kl)?, &groups);
-    let residuals: Vec<Residual> =
-        summary.residuals.iter().map(|row| Residual { method: title_of(&row.method).to_owned(), ..row.clone() }).collect();
+    let residuals: Vec<Residual> = summary
+        .residuals
+        .iter()
+        .map(|row| Residual { method: title_of(&row.method).to_owned(), ..row.clone() })
+        .collect();
     Ok(Section {
         title: "Does KL on the new task predict forgetting?".to_owned(),
         intro: vec![
@@ -245,15 +256,21 @@ fn law_section(
     })
 }
 
-fn predictor_section(measured: &Measured, predictors: &[Predictor], seed: Seed) -> Result<Section, ExperimentError> {
+fn predictor_section(
+    measured: &Measured,
+    predictors: &[Predictor],
+    seed: Seed,
+) -> Result<Section, ExperimentError> {
     let titled: Vec<Predictor> = predictors
         .iter()
         .map(|row| {
-            let title = CANDIDATES.iter().find(|candidate| candidate.name == row.name).map(|c| c.title.to_owned());
+            let title =
+                CANDIDATES.iter().find(|candidate| candidate.name == row.name).map(|c| c.title.to_owned());
             Predictor { name: title.unwrap_or_else(|| row.name.clone()), ..row.clone() }
         })
         .collect();
-    let mut blocks = vec![Block::Figure(predictor_figure(predictors)?), Block::Table(predictor_table(&titled))];
+    let mut blocks =
+        vec![Block::Figure(predictor_figure(predictors)?), Block::Table(predictor_table(&titled))];
     if let Some(table) = epsilon_table(measured, seed.derive("epsilon", 0))? {
         blocks.push(Block::Table(table));
     }
@@ -312,7 +329,8 @@ fn provenance(measured: &Measured) -> Vec<DataFile> {
     }
     let described = measured.config.files.iter().map(|file| {
         let entry = razor_data::DatasetId::ALL.into_iter().map(|id| Manifest::embedded().entry(id));
-        let entry = entry.into_iter().find(|entry| entry.files().iter().any(|known| known.sha256 == file.sha256));
+        let entry =
+            entry.into_iter().find(|entry| entry.files().iter().any(|known| known.sha256 == file.sha256));
         DataFile {
             name: file.name.clone(),
             source: entry.map_or_else(String::new, |entry| entry.source.clone()),

@@ -1,24 +1,24 @@
 //! How fast this machine trains and measures the ParityMNIST network.
 //!
-//! The work is that of a study: images become rows of inputs, the network, the loss and [`AdamW`] are those of the
+//! The work is that of a study: images become rows of inputs, the network, the loss and the optimizer are those of the
 //! runs, and there is one single-threaded model per core. The images are random bytes, as no rate depends on what they
 //! show. `tests/peers/parity_bench.py` does the same in PyTorch and prints the same keys.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngCore};
 use razor_core::Seed;
 use razor_data::{IMAGE_LEN, ImageSet};
-use razor_models::Mlp;
+use razor_models::{HostMlp, Mlp, MlpWeights};
 use razor_tensor::{log_probs, weighted_cross_entropy};
-use razor_trainers::{AdamW, AdamWConfig, Advantage, policy_gradient_weights, sample_groups, sft_loss};
+use razor_trainers::{AdamWConfig, Advantage, policy_gradient_weights, sample_groups, sft_loss};
 use serde::Serialize;
 
 use crate::parity::labels::{parity_reward, sft1_label};
+use crate::parity::learner::Learner;
 use crate::parity::task::{N_LABELS, Task, TaskImages, WIDTHS, to_host};
 use crate::pool::single_threaded;
 
@@ -113,10 +113,7 @@ fn rate_of(work: Work, n_workers: usize, seconds: f64, images: &Images, device: 
         let workers =
             (0..n_workers).map(|worker_idx| scope.spawn(move || single_threaded(|| measure(worker_idx))));
         let workers: Vec<_> = workers.collect(); // all start before the first is waited for
-        workers
-            .into_iter()
-            .map(|worker| worker.join().expect("a worker does not panic"))
-            .sum()
+        workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).sum()
     })
 }
 
@@ -143,15 +140,9 @@ impl Images {
         let draw = |n: usize, seed: Seed| {
             let (mut pixels, mut rng) = (vec![0; n * IMAGE_LEN], seed.rng());
             rng.fill_bytes(&mut pixels);
-            ImageSet::new(
-                pixels,
-                (0..n).map(|_| rng.random_range(0..N_LABELS as u8)).collect(),
-            )
+            ImageSet::new(pixels, (0..n).map(|_| rng.random_range(0..N_LABELS as u8)).collect())
         };
-        Self {
-            train: draw(N_TRAIN, seed.derive("train", 0)),
-            test: draw(N_TEST, seed.derive("test", 0)),
-        }
+        Self { train: draw(N_TRAIN, seed.derive("train", 0)), test: draw(N_TEST, seed.derive("test", 0)) }
     }
 }
 
@@ -161,48 +152,32 @@ struct Worker<'a> {
     test: TaskImages<'a>,
     order: Vec<usize>,
     n_steps: usize,
-    policy: Option<Mlp>,
-    frozen: Mlp,
-    optimizer: AdamW,
+    learner: Learner,
+    frozen: HostMlp,
     factors: [Tensor<2>; 2],
     seed: Seed,
-    device: Device,
 }
 
 impl<'a> Worker<'a> {
     fn new(images: &'a Images, seed: Seed, device: &Device) -> Self {
-        let tracked = device.clone().autodiff();
+        let start = MlpWeights::of(&Mlp::init(&WIDTHS, seed, device));
+        let optimizer = AdamWConfig { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
         let mut order: Vec<usize> = (0..N_TRAIN).collect();
         order.shuffle(&mut seed.derive("shuffle", 0).rng());
         let mut rng = seed.derive("factors", 0).rng();
         let factors = std::array::from_fn(|_| {
-            let values: Vec<f32> = (0..MATRIX_SIDE.pow(2))
-                .map(|_| rng.random_range(-1.0..1.0))
-                .collect();
+            let values: Vec<f32> = (0..MATRIX_SIDE.pow(2)).map(|_| rng.random_range(-1.0..1.0)).collect();
             Tensor::from_data(TensorData::new(values, [MATRIX_SIDE, MATRIX_SIDE]), device)
         });
         Self {
-            train: TaskImages {
-                task: Task::Parity,
-                images: &images.train,
-            },
-            test: TaskImages {
-                task: Task::Parity,
-                images: &images.test,
-            },
+            train: TaskImages { task: Task::Parity, images: &images.train },
+            test: TaskImages { task: Task::Parity, images: &images.test },
             order,
             n_steps: 0,
-            policy: Some(Mlp::init(&WIDTHS, seed, &tracked)),
-            frozen: Mlp::init(&WIDTHS, seed, device),
-            optimizer: AdamW::new(AdamWConfig {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                weight_decay: 0.0,
-            }),
+            learner: Learner::new(&start, optimizer, device),
+            frozen: HostMlp::new(&start),
             factors,
             seed,
-            device: tracked,
         }
     }
 
@@ -229,51 +204,36 @@ impl<'a> Worker<'a> {
     fn step(&mut self, work: Work) {
         let n_batches = N_TRAIN / BATCH_SIZE;
         let idxs = &self.order[self.n_steps % n_batches * BATCH_SIZE..][..BATCH_SIZE];
-        let policy = self.policy.take().expect("every step puts it back");
-        let table = log_probs(policy.forward(self.train.inputs(idxs, &self.device))); // [B, V]
-        let classes = self.train.classes(idxs);
-        let loss = match work {
-            Work::Grpo => self.grpo_loss(table, &classes),
-            _ => {
+        let (rows, classes) = (self.train.rows(idxs), self.train.classes(idxs));
+        let mut rng = self.seed.derive("labels", self.n_steps as u64).rng();
+        self.learner.step(&rows, LEARNING_RATE, |logits| {
+            let (device, table) = (logits.device(), log_probs(logits)); // [B, V]
+            if work == Work::Grpo {
+                let reward = |row: usize, label: usize| parity_reward(classes[row], label);
+                let answers = to_host(table.clone().inner());
+                let groups = sample_groups(&answers, N_LABELS, GROUP_SIZE, reward, &mut rng);
+                let weights = policy_gradient_weights(&groups, Advantage::Standardized, N_LABELS);
+                let weights = Tensor::from_data(TensorData::new(weights, [BATCH_SIZE, N_LABELS]), &device);
+                (weighted_cross_entropy(table, weights), ())
+            } else {
                 let labels: Vec<i32> = classes.iter().map(|&class| sft1_label(class) as i32).collect();
-                sft_loss(
-                    table,
-                    Tensor::<1, Int>::from_data(TensorData::new(labels, [BATCH_SIZE]), &self.device),
-                )
+                let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [BATCH_SIZE]), &device);
+                (sft_loss(table, labels), ())
             }
-        };
-        let gradients = GradientsParams::from_grads(loss.backward(), &policy);
-        drop(loss);
-        self.policy = Some(self.optimizer.step(policy, gradients, LEARNING_RATE));
+        });
         self.n_steps += 1;
     }
 
-    fn grpo_loss(&self, table: Tensor<2>, classes: &[u8]) -> Tensor<1> {
-        let mut rng = self.seed.derive("labels", self.n_steps as u64).rng();
-        let reward = |row: usize, label: usize| parity_reward(classes[row], label);
-        let groups = sample_groups(
-            &to_host(table.clone().inner()),
-            N_LABELS,
-            GROUP_SIZE,
-            reward,
-            &mut rng,
-        );
-        let weights = policy_gradient_weights(&groups, Advantage::Standardized, N_LABELS);
-        let weights = Tensor::from_data(TensorData::new(weights, [BATCH_SIZE, N_LABELS]), &self.device);
-        weighted_cross_entropy(table, weights)
-    }
-
     /// Number of test images whose likeliest label has the right parity.
-    fn evaluate(&self) -> usize {
-        let device = self.device.clone().without_autodiff();
+    fn evaluate(&mut self) -> usize {
         let idxs: Vec<usize> = (0..N_TEST).collect();
-        let chunks = idxs.chunks(CHUNK).map(|idxs| {
-            let logits = to_host(self.frozen.forward(self.test.inputs(idxs, &device)));
+        let mut n_right = 0;
+        for idxs in idxs.chunks(CHUNK) {
+            let logits = self.frozen.forward(&self.test.rows(idxs));
             let rows = logits.chunks_exact(N_LABELS).zip(self.test.classes(idxs));
-            rows.filter(|(row, class)| Task::Parity.is_right(*class, likeliest(row)))
-                .count()
-        });
-        chunks.sum()
+            n_right += rows.filter(|(row, class)| Task::Parity.is_right(*class, likeliest(row))).count();
+        }
+        n_right
     }
 }
 
@@ -295,10 +255,7 @@ mod tests {
             speed.matrix_gflops_one_process,
             speed.matrix_gflops_all_processes,
         ];
-        assert!(
-            rates.iter().all(|rate| rate.is_finite() && *rate > 0.0),
-            "{speed:?}"
-        );
+        assert!(rates.iter().all(|rate| rate.is_finite() && *rate > 0.0), "{speed:?}");
         assert_eq!(speed.processes, 2);
     }
 

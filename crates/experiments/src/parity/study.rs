@@ -5,13 +5,15 @@ use std::sync::Mutex;
 
 use burn::tensor::Device;
 use razor_core::{Seed, fingerprint};
-use razor_data::{DataPolicy, DatasetId, ImageDataset, Provenance, Sources, load_or_generate, procedural_images};
+use razor_data::{
+    DataPolicy, DatasetId, ImageDataset, Provenance, Sources, load_or_generate, procedural_images,
+};
 use razor_models::MlpWeights;
 use razor_report::Summary;
 use razor_tensor::log_probs;
 
-use crate::error::ExperimentError;
 use crate::environment::Environment;
+use crate::error::ExperimentError;
 use crate::parity::base::pretrain;
 use crate::parity::config::ParityConfig;
 use crate::parity::dynamics::StepProbe;
@@ -156,7 +158,11 @@ impl ParityStudy {
             }
             say(StudyEvent::Stage(format!("base policy {} of {}", seed_idx + 1, self.config.n_seeds)));
             let context = single_threaded(|| self.seed_context(seed_idx, &folder, device))?;
-            say(StudyEvent::Stage(format!("runs on base policy {} of {}", seed_idx + 1, self.config.n_seeds)));
+            say(StudyEvent::Stage(format!(
+                "runs on base policy {} of {}",
+                seed_idx + 1,
+                self.config.n_seeds
+            )));
             let teachers = self.plan.teachers();
             let (first, then): (Vec<&PlannedRun>, Vec<&PlannedRun>) =
                 of_seed.into_iter().partition(|run| teachers.contains(run.id.as_str()));
@@ -194,11 +200,18 @@ impl ParityStudy {
                 } else {
                     "its preset or --set values differ"
                 };
-                return Err(ExperimentError::OtherStudy { path: folder.path, difference: difference.to_owned() });
+                return Err(ExperimentError::OtherStudy {
+                    path: folder.path,
+                    difference: difference.to_owned(),
+                });
             }
             if !self.options.resume {
                 let n_done = self.plan.runs.iter().filter(|run| folder.is_done(&run.id)).count();
-                return Err(ExperimentError::StudyExists { path: folder.path, n_done, n_runs: self.n_runs() });
+                return Err(ExperimentError::StudyExists {
+                    path: folder.path,
+                    n_done,
+                    n_runs: self.n_runs(),
+                });
             }
         }
         folder.write_config(&config)?;
@@ -218,12 +231,20 @@ impl ParityStudy {
         let base = pretrain(parity_train, fashion_train, &self.config.pretrain, seed, device);
         let policy = base.weights.to_mlp(device);
         let idxs: Vec<usize> = (0..self.parity.train.len()).collect();
-        let chunks = idxs.chunks(1000).map(|chunk| to_host(log_probs(policy.forward(parity_train.inputs(chunk, device)))));
+        let chunks = idxs
+            .chunks(1000)
+            .map(|chunk| to_host(log_probs(policy.forward(parity_train.inputs(chunk, device)))));
         let base_log_probs = chunks.collect::<Vec<_>>().concat();
         let (parity, fashion) = (self.parity_test(), self.fashion_test());
         let yardstick = Yardstick::new(&base.weights, parity, fashion, &self.config.measure, seed, device)?;
-        folder.write_base(seed_idx, &yardstick.measure(&policy, 0, 0.0, false)?, &base.weights)?;
-        Ok(SeedContext { parity_train, train_idxs: base.unseen_idxs, base: base.weights, base_log_probs, yardstick })
+        folder.write_base(seed_idx, &yardstick.measure(&base.weights, 0, 0.0, false)?, &base.weights)?;
+        Ok(SeedContext {
+            parity_train,
+            train_idxs: base.unseen_idxs,
+            base: base.weights,
+            base_log_probs,
+            yardstick,
+        })
     }
 
     fn run_one(
@@ -247,7 +268,8 @@ impl ParityStudy {
         let probe = (setting.arm == Arm::Dynamics).then_some(&probe);
         // Each run has its own stream: runs of a seed share the base policy but not their draws.
         let seed = self.options.seed.derive(&setting.name(), run.config.run.seed_idx);
-        let trained = finetune(context, &self.config.finetune, setting, teacher.as_ref(), probe, seed, device)?;
+        let trained =
+            finetune(context, &self.config.finetune, setting, teacher.as_ref(), probe, seed, device)?;
         folder.write_run(run, &trained, self.plan.teachers().contains(run.id.as_str()))
     }
 

@@ -61,9 +61,12 @@ pub(crate) fn epsilon_table(measured: &Measured, seed: Seed) -> Result<Option<Ta
     let mut table = Table::new("epsilon", caption, columns);
     for epsilon in std::iter::once(study.finetune.optimizer.epsilon).chain(arm.epsilons.iter().copied()) {
         let points: Vec<&Point> = measured.points.iter().filter(is_same_setting).collect();
-        let points: Vec<&Point> = points.into_iter().filter(|point| point.setting.epsilon == epsilon).collect();
+        let points: Vec<&Point> =
+            points.into_iter().filter(|point| point.setting.epsilon == epsilon).collect();
         let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
-        let Ok(bootstrap) = RunBootstrap::new(&runs, study.measure.n_resamples, seed) else { return Ok(None) };
+        let Ok(bootstrap) = RunBootstrap::new(&runs, study.measure.n_resamples, seed) else {
+            return Ok(None);
+        };
         let kl = scatter(&points, forward_kl)?;
         let rate = scatter(&points, |point| point.eval.learning_rate_sum.ln())?;
         let statistics = bootstrap.intervals(|weights| {
@@ -76,7 +79,9 @@ pub(crate) fn epsilon_table(measured: &Measured, seed: Seed) -> Result<Option<Ta
         });
         let mut row = vec![Cell::Number(epsilon), Cell::Number(points.len() as f64)];
         row.extend(statistics.into_iter().map(|statistic| match statistic {
-            Some(interval) => Cell::interval(Some(interval.estimate), Some(interval.low), Some(interval.high)),
+            Some(interval) => {
+                Cell::interval(Some(interval.estimate), Some(interval.low), Some(interval.high))
+            }
             None => Cell::Missing,
         }));
         table.push(row);
@@ -99,7 +104,10 @@ pub(crate) fn weights_table(measured: &Measured) -> Table {
     table.folded = true;
     for method in measured.methods() {
         let ends = measured.grid(&[method]).into_iter().filter(|point| {
-            point.is_last && point.seed_idx == 0 && point.setting.schedule == Schedule::Constant && point.setting.n_epochs == 1
+            point.is_last
+                && point.seed_idx == 0
+                && point.setting.schedule == Schedule::Constant
+                && point.setting.n_epochs == 1
         });
         for point in ends {
             let weight = &point.eval.weight;
@@ -121,11 +129,34 @@ pub(crate) fn points_table(measured: &Measured) -> Table {
     let number = |title: &str| Column::number(title, "", NumberFormat::Significant(6));
     let mut columns: Vec<Column> = ["method", "arm", "schedule"].map(Column::text).into();
     let numbers = [
-        "seed", "learning_rate", "epochs", "epsilon", "step", "learning_rate_sum", "new_task", "prior_task", "forgetting",
-        "kl_reference_to_policy", "kl_policy_to_reference", "total_variation", "l2", "old_kl_reference_to_policy",
-        "old_kl_policy_to_reference", "old_total_variation", "old_l2", "activation_l1", "activation_l2",
-        "old_activation_l1", "old_activation_l2", "weight_l1", "weight_fisher_l2", "weight_spectral_norm",
-        "unchanged_f32", "unchanged_bf16", "cka", "cknna",
+        "seed",
+        "learning_rate",
+        "epochs",
+        "epsilon",
+        "step",
+        "learning_rate_sum",
+        "new_task",
+        "prior_task",
+        "forgetting",
+        "kl_reference_to_policy",
+        "kl_policy_to_reference",
+        "total_variation",
+        "l2",
+        "old_kl_reference_to_policy",
+        "old_kl_policy_to_reference",
+        "old_total_variation",
+        "old_l2",
+        "activation_l1",
+        "activation_l2",
+        "old_activation_l1",
+        "old_activation_l2",
+        "weight_l1",
+        "weight_fisher_l2",
+        "weight_spectral_norm",
+        "unchanged_f32",
+        "unchanged_bf16",
+        "cka",
+        "cknna",
     ];
     columns.extend(numbers.map(number));
     let mut table = Table::new("points", "Every measured checkpoint.", columns);
@@ -135,14 +166,37 @@ pub(crate) fn points_table(measured: &Measured) -> Table {
         let mut row: Vec<Cell> =
             vec![setting.method.name().into(), format!("{:?}", setting.arm).to_lowercase().into()];
         row.push(format!("{:?}", setting.schedule).to_lowercase().into());
-        row.extend([
-            point.seed_idx as f64, setting.learning_rate, setting.n_epochs as f64, setting.epsilon, eval.step as f64,
-            eval.learning_rate_sum, eval.new_task, eval.prior_task, point.forgetting, new.kl_reference_to_policy,
-            new.kl_policy_to_reference, new.total_variation, new.l2, old.kl_reference_to_policy,
-            old.kl_policy_to_reference, old.total_variation, old.l2, eval.activation_new.l1, eval.activation_new.l2,
-            eval.activation_prior.l1, eval.activation_prior.l2, eval.weight.l1, eval.weight.fisher_l2,
-            eval.weight.spectral_norm, eval.weight.unchanged_f32, eval.weight.unchanged_bf16,
-        ].map(Cell::Number));
+        row.extend(
+            [
+                point.seed_idx as f64,
+                setting.learning_rate,
+                setting.n_epochs as f64,
+                setting.epsilon,
+                eval.step as f64,
+                eval.learning_rate_sum,
+                eval.new_task,
+                eval.prior_task,
+                point.forgetting,
+                new.kl_reference_to_policy,
+                new.kl_policy_to_reference,
+                new.total_variation,
+                new.l2,
+                old.kl_reference_to_policy,
+                old.kl_policy_to_reference,
+                old.total_variation,
+                old.l2,
+                eval.activation_new.l1,
+                eval.activation_new.l2,
+                eval.activation_prior.l1,
+                eval.activation_prior.l2,
+                eval.weight.l1,
+                eval.weight.fisher_l2,
+                eval.weight.spectral_norm,
+                eval.weight.unchanged_f32,
+                eval.weight.unchanged_bf16,
+            ]
+            .map(Cell::Number),
+        );
         row.extend([Cell::from(eval.cka), Cell::from(eval.cknna)]);
         table.push(row);
     }

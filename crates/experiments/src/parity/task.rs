@@ -68,11 +68,12 @@ impl TaskImages<'_> {
     /// - returns: `[B, 785]` row by row: 784 standardized pixels, then the task bit
     pub(crate) fn rows(&self, idxs: &[usize]) -> Vec<f32> {
         let (mean, deviation) = self.task.pixel_moments();
-        let scaled: [f32; 256] = std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / deviation);
-        let mut rows = Vec::with_capacity(idxs.len() * N_INPUTS);
-        for &idx in idxs {
-            rows.extend(self.images.image(idx).iter().map(|&pixel| scaled[usize::from(pixel)]));
-            rows.push(self.task.bit());
+        let (scale, shift) = (1.0 / (255.0 * deviation), -mean / deviation);
+        let mut rows = vec![self.task.bit(); idxs.len() * N_INPUTS];
+        for (row, &idx) in rows.chunks_exact_mut(N_INPUTS).zip(idxs) {
+            for (value, &pixel) in row.iter_mut().zip(self.images.image(idx)) {
+                *value = f32::from(pixel) * scale + shift;
+            }
         }
         rows
     }
@@ -123,7 +124,8 @@ mod tests {
 
     #[test]
     fn five_digits_answer_a_parity_question_and_one_class_a_fashion_question() {
-        let right = |task: Task, class| (0..N_LABELS).filter(|&y| task.is_right(class, y)).collect::<Vec<_>>();
+        let right =
+            |task: Task, class| (0..N_LABELS).filter(|&y| task.is_right(class, y)).collect::<Vec<_>>();
         assert_eq!(right(Task::Parity, 7), [1, 3, 5, 7, 9]);
         assert_eq!(right(Task::Parity, 0), [0, 2, 4, 6, 8]);
         assert_eq!(right(Task::Fashion, 7), [7]);

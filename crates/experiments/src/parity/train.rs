@@ -1,7 +1,5 @@
 //! One fine-tuning run: from the base policy through the steps of one method, measured on the way.
 
-use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use razor_core::Seed;
@@ -9,7 +7,7 @@ use razor_metrics::DistributionShift;
 use razor_models::{Mlp, MlpWeights, sample_label};
 use razor_tensor::{log_probs, weighted_cross_entropy};
 use razor_trainers::{
-    AdamW, Advantage, LabelGroups, exact_policy_gradient_weights, kl_penalty, oracle_log_probs,
+    Advantage, LabelGroups, exact_policy_gradient_weights, kl_penalty, oracle_log_probs,
     policy_gradient_weights, sample_groups, sft_loss, simpo_loss,
 };
 
@@ -17,11 +15,12 @@ use crate::error::ExperimentError;
 use crate::parity::config::FinetuneConfig;
 use crate::parity::dynamics::StepProbe;
 use crate::parity::labels::{parity_reward, right_label, sft1_label, sft2_label, wrong_label};
+use crate::parity::learner::Learner;
 use crate::parity::measure::Yardstick;
 use crate::parity::method::Method;
 use crate::parity::plan::Setting;
 use crate::parity::record::{DynamicsRecord, EvalRecord, StepRecord};
-use crate::parity::task::{N_LABELS, Task, TaskImages, to_host};
+use crate::parity::task::{N_LABELS, Task, TaskImages, inputs_from_rows, to_host};
 
 /// Every how many steps a line of `steps.jsonl` is written.
 const STEP_CADENCE: usize = 20;
@@ -63,51 +62,54 @@ pub(crate) fn finetune(
     seed: Seed,
     device: &Device,
 ) -> Result<Trained, ExperimentError> {
-    let tracked = device.clone().autodiff();
-    let mut policy = context.base.to_mlp(&tracked);
+    let mut learner = Learner::new(&context.base, setting.optimizer(config), device);
     let labeler = Labeler {
         context,
         config,
         method: setting.method,
         teacher: teacher.map(|weights| weights.to_mlp(device)),
         seed,
-        device: &tracked,
+        device,
     };
-    let mut optimizer = AdamW::new(setting.optimizer(config));
     let train_idxs = &context.train_idxs[..config.n_images];
     let steps_per_epoch = train_idxs.len().div_ceil(config.batch_size);
     let n_steps = steps_per_epoch * setting.n_epochs;
     let n_warmup = (n_steps as f64 * config.warmup_share).round() as usize;
     let n_checkpoints = config.n_checkpoints_per_epoch * setting.n_epochs;
-    let checkpoint_steps: Vec<usize> = (1..=n_checkpoints).map(|c| (c * n_steps).div_ceil(n_checkpoints)).collect();
+    let checkpoint_steps: Vec<usize> =
+        (1..=n_checkpoints).map(|c| (c * n_steps).div_ceil(n_checkpoints)).collect();
 
-    let mut trained = Trained { steps: vec![], evals: vec![], dynamics: vec![], weights: context.base.clone() };
+    let mut trained =
+        Trained { steps: vec![], evals: vec![], dynamics: vec![], weights: context.base.clone() };
     let (mut step, mut learning_rate_sum) = (0, 0.0);
     for epoch_idx in 0..setting.n_epochs {
         let mut order = train_idxs.to_vec();
         order.shuffle(&mut seed.derive("shuffle", epoch_idx as u64).rng());
         for idxs in order.chunks(config.batch_size) {
-            let learning_rate = setting.schedule.learning_rate(setting.learning_rate, step, n_warmup, n_steps);
-            let batch = labeler.loss(&policy, idxs, step);
-            let gradients = GradientsParams::from_grads(batch.loss.backward(), &policy);
+            let learning_rate =
+                setting.schedule.learning_rate(setting.learning_rate, step, n_warmup, n_steps);
+            let rows = context.parity_train.rows(idxs);
+            let watched =
+                probe.filter(|probe| probe.watches(step + 1)).map(|probe| (probe, learner.weights()));
+            let batch = learner.step(&rows, learning_rate, |logits| {
+                let batch = labeler.loss(logits, &rows, idxs, step);
+                (batch.loss.clone(), batch)
+            });
             step += 1;
             learning_rate_sum += learning_rate;
             if step % STEP_CADENCE == 0 || step == n_steps {
                 trained.steps.push(batch.record(step, learning_rate));
             }
-            drop(batch); // the optimizer updates weights in place once nobody else holds them
-            let watched = probe.filter(|probe| probe.watches(step)).map(|probe| (probe, policy.valid()));
-            policy = optimizer.step(policy, gradients, learning_rate);
             if let Some((probe, before)) = watched {
-                trained.dynamics.push(probe.record(step, &before, &policy.valid()));
+                trained.dynamics.push(probe.record(step, &before, &learner.weights()));
             }
             if checkpoint_steps.contains(&step) {
-                let at_end = step == n_steps;
-                trained.evals.push(context.yardstick.measure(&policy.valid(), step, learning_rate_sum, at_end)?);
+                let (weights, at_end) = (learner.weights(), step == n_steps);
+                trained.evals.push(context.yardstick.measure(&weights, step, learning_rate_sum, at_end)?);
             }
         }
     }
-    trained.weights = MlpWeights::of(&policy);
+    trained.weights = learner.weights();
     Ok(trained)
 }
 
@@ -131,7 +133,8 @@ struct Batch {
 
 impl Batch {
     fn record(&self, step: usize, learning_rate: f64) -> StepRecord {
-        let shift = DistributionShift::between(&self.reference.clone().inner(), &self.log_probs.clone().inner());
+        let shift =
+            DistributionShift::between(&self.reference.clone().inner(), &self.log_probs.clone().inner());
         StepRecord {
             step,
             learning_rate,
@@ -144,11 +147,10 @@ impl Batch {
 }
 
 impl Labeler<'_> {
-    fn loss(&self, policy: &Mlp, idxs: &[usize], step: usize) -> Batch {
-        let images = self.context.parity_train;
-        let inputs = images.inputs(idxs, self.device);
-        let classes = images.classes(idxs);
-        let log_probs = log_probs(policy.forward(inputs.clone())); // [B, V]
+    /// The loss of the images `idxs`, whose input rows are `rows`, given the policy's `logits` `[B, V]` for them.
+    fn loss(&self, logits: Tensor<2>, rows: &[f32], idxs: &[usize], step: usize) -> Batch {
+        let classes = self.context.parity_train.classes(idxs);
+        let log_probs = log_probs(logits); // [B, V]
         let base_rows = self.base_rows(idxs);
         let reference = self.table(base_rows.clone()); // [B, V]
         let mut rng = self.seed.derive("labels", step as u64).rng();
@@ -180,8 +182,9 @@ impl Labeler<'_> {
             }
             Method::SftDistilled => {
                 let teacher = self.teacher.as_ref().expect("the plan gives every student a teacher");
-                let rows = to_host(razor_tensor::log_probs(teacher.forward(inputs.inner())));
-                let labels = rows.chunks_exact(N_LABELS).map(|row| sample_label(row, &mut rng));
+                let inputs = inputs_from_rows(rows.to_vec(), self.device);
+                let answers = to_host(razor_tensor::log_probs(teacher.forward(inputs)));
+                let labels = answers.chunks_exact(N_LABELS).map(|row| sample_label(row, &mut rng));
                 sft_loss(log_probs.clone(), self.labels(labels))
             }
             Method::SftUniform => {
@@ -192,9 +195,12 @@ impl Labeler<'_> {
                 let labels = classes.iter().map(|&class| sft2_label(class, &mut rng));
                 sft_loss(log_probs.clone(), self.labels(labels))
             }
-            Method::Sft1 => sft_loss(log_probs.clone(), self.labels(classes.iter().map(|&class| sft1_label(class)))),
+            Method::Sft1 => {
+                sft_loss(log_probs.clone(), self.labels(classes.iter().map(|&class| sft1_label(class))))
+            }
             Method::Simpo => {
-                let pairs = classes.iter().map(|&class| (sft2_label(class, &mut rng), wrong_label(class, &mut rng)));
+                let pairs =
+                    classes.iter().map(|&class| (sft2_label(class, &mut rng), wrong_label(class, &mut rng)));
                 let (chosen, rejected): (Vec<usize>, Vec<usize>) = pairs.unzip();
                 simpo_loss(log_probs.clone(), self.labels(chosen), self.labels(rejected))
             }
@@ -221,17 +227,20 @@ impl Labeler<'_> {
 
     /// Log-probabilities of the base policy, `[B, 10]` row by row.
     fn base_rows(&self, idxs: &[usize]) -> Vec<f32> {
-        idxs.iter().flat_map(|idx| &self.context.base_log_probs[idx * N_LABELS..][..N_LABELS]).copied().collect()
+        idxs.iter()
+            .flat_map(|idx| &self.context.base_log_probs[idx * N_LABELS..][..N_LABELS])
+            .copied()
+            .collect()
     }
 
     fn table(&self, rows: Vec<f32>) -> Tensor<2> {
         let n_rows = rows.len() / N_LABELS;
-        Tensor::from_data(TensorData::new(rows, [n_rows, N_LABELS]), self.device)
+        Tensor::from_data(TensorData::new(rows, [n_rows, N_LABELS]), &self.device.clone().autodiff())
     }
 
     fn labels(&self, labels: impl IntoIterator<Item = usize>) -> Tensor<1, Int> {
         let labels: Vec<i32> = labels.into_iter().map(|label| label as i32).collect();
         let n_rows = labels.len();
-        Tensor::from_data(TensorData::new(labels, [n_rows]), self.device)
+        Tensor::from_data(TensorData::new(labels, [n_rows]), &self.device.clone().autodiff())
     }
 }

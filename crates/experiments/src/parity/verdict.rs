@@ -21,8 +21,10 @@ pub(crate) fn verdict(
     residuals: &[Residual],
 ) -> Vec<String> {
     let mut sentences = vec![retention(measured, frontiers), law(predictors, residuals)];
-    let failed: Vec<&str> = gates.iter().filter(|gate| gate.pass == Some(false)).map(|gate| gate.id.as_str()).collect();
-    let open: Vec<&str> = gates.iter().filter(|gate| gate.pass.is_none()).map(|gate| gate.id.as_str()).collect();
+    let failed: Vec<&str> =
+        gates.iter().filter(|gate| gate.pass == Some(false)).map(|gate| gate.id.as_str()).collect();
+    let open: Vec<&str> =
+        gates.iter().filter(|gate| gate.pass.is_none()).map(|gate| gate.id.as_str()).collect();
     let n_passed = gates.len() - failed.len() - open.len();
     let mut tally = format!("{n_passed} of {} gates hold", gates.len());
     if !failed.is_empty() {
@@ -37,7 +39,8 @@ pub(crate) fn verdict(
         sentences.push(format!("Only {done} of {all} runs are done: these figures will change."));
     }
     if measured.config.provenance == Provenance::Procedural {
-        sentences.push("The images are procedural stand-ins: nothing here is a result about MNIST.".to_owned());
+        sentences
+            .push("The images are procedural stand-ins: nothing here is a result about MNIST.".to_owned());
     }
     sentences
 }
@@ -48,7 +51,8 @@ fn retention(measured: &Measured, frontiers: &Frontiers<'_>) -> String {
         methods.iter().map(|&method| frontiers.mean(method, level, Quantity::PriorTask)).collect()
     };
     let Some((level, kept)) = HEADLINE_LEVELS.iter().find_map(|&level| Some((level, at(level)?))) else {
-        return "Whether RL forgets less than SFT is open: the methods reach no new-task accuracy in common.".to_owned();
+        return "Whether RL forgets less than SFT is open: the methods reach no new-task accuracy in common."
+            .to_owned();
     };
     let base = measured.base_accuracy().1;
     let answer = match (kept[0] > kept[1], kept[0] > kept[2]) {
@@ -82,11 +86,17 @@ fn law(predictors: &[Predictor], residuals: &[Residual]) -> String {
     let best = predictors.iter().find(without_old_data);
     let leads = best.is_none_or(|best| kl.r2 > best.r2);
     let answer = match (kl.r2 >= 0.9, leads) {
-        (true, true) => "Forward KL on the new task predicts forgetting, better than anything else that needs no old data",
+        (true, true) => {
+            "Forward KL on the new task predicts forgetting, better than anything else that needs no old data"
+        }
         (true, false) => "Forward KL on the new task predicts forgetting, but is not the best predictor",
-        (false, true) => "Forward KL on the new task predicts forgetting only in part, though better than anything else \
-                          that needs no old data",
-        (false, false) => "Forward KL on the new task predicts forgetting only in part, and is not the best predictor",
+        (false, true) => {
+            "Forward KL on the new task predicts forgetting only in part, though better than anything else \
+                          that needs no old data"
+        }
+        (false, false) => {
+            "Forward KL on the new task predicts forgetting only in part, and is not the best predictor"
+        }
     };
     let mut text = format!("{answer}: R² {:.3} [{:.3}, {:.3}]", kl.r2, kl.r2_low, kl.r2_high);
     if let Some(best) = best {
@@ -101,6 +111,9 @@ fn law(predictors: &[Predictor], residuals: &[Residual]) -> String {
     if off.is_empty() {
         text + ". No method lies off the common curve."
     } else {
-        format!("{text}. It is not the whole story: at equal KL some methods forget more or less than the common curve says, {}.", off.join(", "))
+        format!(
+            "{text}. It is not the whole story: at equal KL some methods forget more or less than the common curve says, {}.",
+            off.join(", ")
+        )
     }
 }

@@ -40,41 +40,26 @@ impl Bandit {
         let is_distribution = self.base.iter().all(|&p| p > 0.0) && (sum - 1.0).abs() <= 1e-9;
         let expected = "probabilities above 0 that sum to 1";
         TheoryError::require(is_distribution, "bandit.base", expected, &self.base)?;
-        let in_range = self
-            .right
-            .iter()
-            .all(|answer| (1..=self.base.len()).contains(answer));
+        let in_range = self.right.iter().all(|answer| (1..=self.base.len()).contains(answer));
         let n_right = self.is_right().into_iter().filter(|&is_right| is_right).count();
         let some = n_right == self.right.len() && n_right > 0 && n_right < self.base.len();
-        let expected = format!(
-            "some, not all, of the answers 1 to {}, each once",
-            self.base.len()
-        );
+        let expected = format!("some, not all, of the answers 1 to {}, each once", self.base.len());
         TheoryError::require(in_range && some, "bandit.right", &expected, &self.right)
     }
 
     /// Whether each answer is right.
     pub(super) fn is_right(&self) -> Vec<bool> {
-        (1..=self.base.len())
-            .map(|answer| self.right.contains(&answer))
-            .collect()
+        (1..=self.base.len()).map(|answer| self.right.contains(&answer)).collect()
     }
 
     /// Reward of each answer, 0 or 1.
     pub(super) fn rewards(&self) -> Vec<f64> {
-        self.is_right()
-            .into_iter()
-            .map(|is_right| f64::from(u8::from(is_right)))
-            .collect()
+        self.is_right().into_iter().map(|is_right| f64::from(u8::from(is_right))).collect()
     }
 
     /// J(π) of a policy given by its probabilities.
     pub(super) fn success(&self, policy: &[f64]) -> f64 {
-        policy
-            .iter()
-            .zip(self.rewards())
-            .map(|(p, reward)| p * reward)
-            .sum()
+        policy.iter().zip(self.rewards()).map(|(p, reward)| p * reward).sum()
     }
 
     /// The policy conditioned on being right: the I-projection of `policy` onto E\[R\] = 1, and what rejection
@@ -83,11 +68,7 @@ impl Bandit {
     /// Paper: arXiv 2509.04259, lemma 5.1 (A.1).
     pub(super) fn condition_on_right(&self, policy: &[f64]) -> Vec<f64> {
         let success = self.success(policy);
-        policy
-            .iter()
-            .zip(self.rewards())
-            .map(|(p, reward)| p * reward / success)
-            .collect()
+        policy.iter().zip(self.rewards()).map(|(p, reward)| p * reward / success).collect()
     }
 
     /// The least KL(π‖π₀) of any policy that is right with probability `success`, in nats.
@@ -115,11 +96,7 @@ impl Bandit {
 
 /// KL(P‖Q) in nats; infinite where Q is 0 and P is not.
 pub(super) fn kl(p: &[f64], q: &[f64]) -> f64 {
-    p.iter()
-        .zip(q)
-        .filter(|&(&p, _)| p > 0.0)
-        .map(|(&p, &q)| p * (p / q).ln())
-        .sum()
+    p.iter().zip(q).filter(|&(&p, _)| p > 0.0).map(|(&p, &q)| p * (p / q).ln()).sum()
 }
 
 /// Probabilities of a softmax policy.
@@ -141,10 +118,7 @@ pub(super) mod tests {
 
     /// The bandit of the notes: π₀ = (.35, .25, .20, .12, .08), answers 2 and 4 right.
     pub(in crate::theory) fn example() -> Bandit {
-        Bandit {
-            base: vec![0.35, 0.25, 0.20, 0.12, 0.08],
-            right: vec![2, 4],
-        }
+        Bandit { base: vec![0.35, 0.25, 0.20, 0.12, 0.08], right: vec![2, 4] }
     }
 
     #[test]
@@ -152,36 +126,20 @@ pub(super) mod tests {
         let bandit = example();
         let oracle = bandit.measure(&bandit.condition_on_right(&bandit.base), 0);
         // -ln 0.37, worked by hand
-        assert!(
-            (oracle.kl_policy_to_reference - 0.994_252).abs() < 1e-6,
-            "{oracle:?}"
-        );
+        assert!((oracle.kl_policy_to_reference - 0.994_252).abs() < 1e-6, "{oracle:?}");
         assert_eq!(oracle.success, 1.0);
-        assert_eq!(
-            oracle.kl_reference_to_policy, None,
-            "the oracle gives up the wrong answers"
-        );
+        assert_eq!(oracle.kl_reference_to_policy, None, "the oracle gives up the wrong answers");
         for share in [0.0, 0.3, 0.6, 0.7, 1.0] {
             let other = bandit.measure(&[0.0, share, 0.0, 1.0 - share, 0.0], 0);
-            assert!(
-                other.kl_policy_to_reference >= oracle.kl_policy_to_reference,
-                "{share}: {other:?}"
-            );
+            assert!(other.kl_policy_to_reference >= oracle.kl_policy_to_reference, "{share}: {other:?}");
         }
     }
 
     #[test]
     fn the_minimum_is_reached_by_keeping_proportions_and_only_there() {
         let bandit = example();
-        let at = |right: [f64; 2]| {
-            [
-                0.35 / 0.63 * 0.1,
-                right[0],
-                0.20 / 0.63 * 0.1,
-                right[1],
-                0.08 / 0.63 * 0.1,
-            ]
-        };
+        let at =
+            |right: [f64; 2]| [0.35 / 0.63 * 0.1, right[0], 0.20 / 0.63 * 0.1, right[1], 0.08 / 0.63 * 0.1];
         let kept = bandit.measure(&at([0.9 * 0.25 / 0.37, 0.9 * 0.12 / 0.37]), 0);
         assert!(kept.excess.abs() < 1e-12, "{kept:?}");
         assert!(bandit.measure(&at([0.45, 0.45]), 0).excess > 0.01);

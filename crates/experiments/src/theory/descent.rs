@@ -200,13 +200,7 @@ fn follow(
     if path.last().is_some_and(|point| point.step < step) {
         path.push(end);
     }
-    BanditPath {
-        method,
-        path,
-        end,
-        reached: end.success > pace.target_success,
-        policy,
-    }
+    BanditPath { method, path, end, reached: end.success > pace.target_success, policy }
 }
 
 /// Distance between recorded points in ln(J/(1 − J)): some 80 points from 0.37 to 0.999.
@@ -215,13 +209,7 @@ const RECORD_EVERY: f64 = 0.1;
 fn jump(method: BanditMethod, bandit: &Bandit, policy: Vec<f64>) -> BanditPath {
     let end = bandit.measure(&policy, 1);
     let path = vec![bandit.measure(&bandit.base, 0), end];
-    BanditPath {
-        method,
-        path,
-        end,
-        reached: true,
-        policy,
-    }
+    BanditPath { method, path, end, reached: true, policy }
 }
 
 fn one_hot(bandit: &Bandit, answer_idx: usize) -> Vec<f64> {
@@ -247,17 +235,10 @@ mod tests {
     use super::*;
     use crate::theory::bandit::tests::example;
 
-    const PACE: Pace = Pace {
-        target_success: 0.999,
-        max_steps: 1_000_000,
-        step_size: 0.01,
-    };
+    const PACE: Pace = Pace { target_success: 0.999, max_steps: 1_000_000, step_size: 0.01 };
 
     fn close(found: f64, expected: f64, tolerance: f64) {
-        assert!(
-            (found - expected).abs() < tolerance,
-            "expected {expected}, found {found}"
-        );
+        assert!((found - expected).abs() < tolerance, "expected {expected}, found {found}");
     }
 
     #[test]
@@ -283,10 +264,7 @@ mod tests {
 
     #[test]
     fn vanilla_gradient_and_small_rejection_steps_end_at_the_same_place_above_the_minimum() {
-        for path in [
-            vanilla_gradient(&example(), PACE),
-            rejection_cross_entropy(&example(), PACE),
-        ] {
+        for path in [vanilla_gradient(&example(), PACE), rejection_cross_entropy(&example(), PACE)] {
             assert!(path.reached);
             close(path.end.kl_policy_to_reference, 1.357, 1e-3);
             close(path.policy[1], 0.9956, 2e-4); // the notes print four digits
@@ -297,11 +275,7 @@ mod tests {
 
     #[test]
     fn the_annotator_of_answer_four_is_farther_than_any_of_them() {
-        close(
-            fixed_annotator_limit(&example(), 4).kl_policy_to_reference,
-            2.120,
-            1e-3,
-        );
+        close(fixed_annotator_limit(&example(), 4).kl_policy_to_reference, 2.120, 1e-3);
         let path = fixed_annotator(&example(), 4, PACE);
         let vanilla = vanilla_gradient(&example(), PACE);
         assert!(path.reached && path.end.kl_policy_to_reference > vanilla.end.kl_policy_to_reference + 0.7);
@@ -333,9 +307,7 @@ mod tests {
             for run in 0..n_runs {
                 let seed = Seed::new(3).derive("run", run);
                 let (policy, _) = reinforce(&bandit, &bandit.base, 8, with_baseline, pace, seed);
-                mean.iter_mut()
-                    .zip(policy)
-                    .for_each(|(sum, p)| *sum += p / n_runs as f64);
+                mean.iter_mut().zip(policy).for_each(|(sum, p)| *sum += p / n_runs as f64);
             }
             // The mean of a group that holds the sample itself shrinks the gradient by (G - 1)/G.
             let shrink = if with_baseline { 7.0 / 8.0 } else { 1.0 };
@@ -350,11 +322,7 @@ mod tests {
     fn a_group_without_a_wrong_answer_moves_nothing_once_a_baseline_is_taken_off() {
         let bandit = example();
         let start = [1e-12, 0.7, 1e-12, 0.3 - 3e-12, 1e-12];
-        let pace = Pace {
-            target_success: 1.0,
-            max_steps: 100,
-            step_size: 0.1,
-        };
+        let pace = Pace { target_success: 1.0, max_steps: 100, step_size: 0.1 };
         let (kept, _) = reinforce(&bandit, &start, 8, true, pace, Seed::new(0));
         let (moved, _) = reinforce(&bandit, &start, 8, false, pace, Seed::new(0));
         close(kept[1], 0.7, 1e-12);

@@ -10,10 +10,7 @@ pub(super) fn reverse_kl_figure(result: &TheoryResult) -> Result<Figure, ReportE
     let guides = vec![
         Guide::horizontal(result.minimum_kl, "minimum, always right"),
         Guide::horizontal(result.policy_gradient_limit, "limit of policy gradient"),
-        Guide::horizontal(
-            result.annotator_limit.kl_policy_to_reference,
-            "annotator, fitted exactly",
-        ),
+        Guide::horizontal(result.annotator_limit.kl_policy_to_reference, "annotator, fitted exactly"),
     ];
     XyChart {
         name: "bandit_reverse_kl".to_owned(),
@@ -46,14 +43,9 @@ pub(super) fn forward_kl_figure(result: &TheoryResult) -> Result<Figure, ReportE
 
 /// Excess over the minimum against the exactness of the M-step.
 pub(super) fn m_step_figure(result: &TheoryResult) -> Result<Figure, ReportError> {
-    let curve: Vec<(f64, f64)> = result
-        .m_steps
-        .iter()
-        .map(|m_step| (m_step.inner_steps as f64, m_step.end.excess))
-        .collect();
-    let vanilla = result
-        .path(BanditMethod::VanillaGradient)
-        .map(|path| path.end.excess);
+    let curve: Vec<(f64, f64)> =
+        result.m_steps.iter().map(|m_step| (m_step.inner_steps as f64, m_step.end.excess)).collect();
+    let vanilla = result.path(BanditMethod::VanillaGradient).map(|path| path.end.excess);
     XyChart {
         name: "m_steps".to_owned(),
         title: "How exact must the M-step be?".to_owned(),
@@ -74,13 +66,8 @@ pub(super) fn m_step_figure(result: &TheoryResult) -> Result<Figure, ReportError
 pub(super) fn random_figure(result: &TheoryResult) -> Result<Figure, ReportError> {
     let random = &result.config.random;
     let of = |concentration: f64| {
-        let drawn = result
-            .random
-            .iter()
-            .filter(move |bandit| bandit.concentration == concentration);
-        drawn
-            .map(|bandit| (bandit.favourite, bandit.policy_gradient))
-            .collect()
+        let drawn = result.random.iter().filter(move |bandit| bandit.concentration == concentration);
+        drawn.map(|bandit| (bandit.favourite, bandit.policy_gradient)).collect()
     };
     let mut series: Vec<Series> = random
         .concentrations
@@ -88,17 +75,10 @@ pub(super) fn random_figure(result: &TheoryResult) -> Result<Figure, ReportError
         .enumerate()
         .map(|(idx, &c)| Series::new(format!("Dirichlet concentration {c}"), idx).points(of(c)))
         .collect();
-    let farthest = result
-        .random
-        .iter()
-        .map(|bandit| bandit.favourite)
-        .fold(0.0, f64::max);
+    let farthest = result.random.iter().map(|bandit| bandit.favourite).fold(0.0, f64::max);
     let nearest = -random.base_success.ln();
     series.push(Series::neutral("its limit").line(vec![(nearest, nearest), (farthest, farthest)]));
-    let minimum = result
-        .random
-        .first()
-        .map(|bandit| Guide::horizontal(bandit.minimum, "minimum"));
+    let minimum = result.random.first().map(|bandit| Guide::horizontal(bandit.minimum, "minimum"));
     XyChart {
         name: "random_bandits".to_owned(),
         title: "Policy gradient on random bandits".to_owned(),
@@ -141,18 +121,10 @@ pub(super) fn frontier_figure(result: &TheoryResult, base: MixtureBase) -> Resul
         y: Axis::percent("Old mode kept").range(0.0, 1.0),
         series: arms
             .map(|arm| {
-                let path: Vec<(f64, f64)> = arm
-                    .path
-                    .iter()
-                    .map(|point| (point.new_overlap, point.old_overlap))
-                    .collect();
-                let matched = arm
-                    .matched
-                    .iter()
-                    .map(|point| (point.new_overlap, point.old_overlap));
-                Series::new(arm.label(), arm_color(arm))
-                    .line(path)
-                    .points(matched.collect())
+                let path: Vec<(f64, f64)> =
+                    arm.path.iter().map(|point| (point.new_overlap, point.old_overlap)).collect();
+                let matched = arm.matched.iter().map(|point| (point.new_overlap, point.old_overlap));
+                Series::new(arm.label(), arm_color(arm)).line(path).points(matched.collect())
             })
             .collect(),
         guides: vec![Guide::vertical(result.config.mixture.matched_overlap, "matched")],
@@ -163,22 +135,12 @@ pub(super) fn frontier_figure(result: &TheoryResult, base: MixtureBase) -> Resul
 /// Densities of the two-mode arms where the new mode is learned.
 pub(super) fn density_figure(result: &TheoryResult) -> Result<Figure, ReportError> {
     let mixture = &result.mixture;
-    let curve = |density: &[f64]| {
-        mixture
-            .grid
-            .iter()
-            .copied()
-            .zip(density.iter().copied())
-            .collect()
-    };
+    let curve = |density: &[f64]| mixture.grid.iter().copied().zip(density.iter().copied()).collect();
     let mut series = vec![
         Series::neutral("base").line(curve(&mixture.base_density)),
         Series::new("target, both modes", 7).line(curve(&mixture.target_density)),
     ];
-    let arms = mixture
-        .arms
-        .iter()
-        .filter(|arm| arm.base == MixtureBase::TwoModes);
+    let arms = mixture.arms.iter().filter(|arm| arm.base == MixtureBase::TwoModes);
     series.extend(arms.map(|arm| Series::new(arm.label(), arm_color(arm)).line(curve(&arm.density))));
     let (old, new) = (result.config.mixture.old, result.config.mixture.new);
     XyChart {
@@ -210,9 +172,7 @@ fn path_series(result: &TheoryResult, value: impl Fn(&PolicyPoint) -> Option<f64
         (BanditMethod::OracleCrossEntropy, 2),
         (BanditMethod::NaturalGradient, 4),
     ];
-    let paths = drawn
-        .iter()
-        .filter_map(|&(method, color)| Some((result.path(method)?, color)));
+    let paths = drawn.iter().filter_map(|&(method, color)| Some((result.path(method)?, color)));
     paths
         .map(|(path, color)| {
             let at = |point: &PolicyPoint| Some((logit(point.success), value(point)?));

@@ -27,12 +27,8 @@ pub(super) fn gradient_flow(bandit: &Bandit, target_success: f64) -> PolicyPoint
 /// Logits on the flow where the favourite right answer has risen by `x` nats: s = (1 − e^(−x)) / max_right π₀.
 fn flow_logits(bandit: &Bandit, x: f64) -> Vec<f64> {
     let answers: Vec<(f64, bool)> = bandit.base.iter().copied().zip(bandit.is_right()).collect();
-    let part = |wanted: bool| {
-        answers
-            .iter()
-            .filter(move |(_, is_right)| *is_right == wanted)
-            .map(|(p, _)| *p)
-    };
+    let part =
+        |wanted: bool| answers.iter().filter(move |(_, is_right)| *is_right == wanted).map(|(p, _)| *p);
     let favourite = part(true).fold(0.0, f64::max);
     // 1 − s π₀_y, arranged so that the favourite's is exactly e^(−x)
     let rise = |p: f64| -((1.0 - p / favourite) + (-x).exp() * p / favourite).ln();
@@ -43,21 +39,14 @@ fn flow_logits(bandit: &Bandit, x: f64) -> Vec<f64> {
         risen + fallen > 0.0
     });
     let shift = |p, is_right| if is_right { rise(p) } else { fall(p, log_w) };
-    answers
-        .iter()
-        .map(|&(p, is_right)| p.ln() + shift(p, is_right))
-        .collect()
+    answers.iter().map(|&(p, is_right)| p.ln() + shift(p, is_right)).collect()
 }
 
 /// Where `is_below` turns from true to false between `low` and `high`, to f64 resolution.
 fn bisect(mut low: f64, mut high: f64, is_below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..80 {
         let middle = 0.5 * (low + high);
-        if is_below(middle) {
-            low = middle
-        } else {
-            high = middle
-        }
+        if is_below(middle) { low = middle } else { high = middle }
     }
     0.5 * (low + high)
 }
@@ -71,11 +60,7 @@ mod tests {
     #[test]
     fn the_closed_form_agrees_with_small_steps() {
         for target_success in [0.5, 0.9, 0.99, 0.999] {
-            let pace = Pace {
-                target_success,
-                max_steps: 1_000_000,
-                step_size: 0.01,
-            };
+            let pace = Pace { target_success, max_steps: 1_000_000, step_size: 0.01 };
             let walked = vanilla_gradient(&example(), pace);
             let flown = gradient_flow(&example(), walked.end.success);
             let gap = (walked.end.kl_policy_to_reference - flown.kl_policy_to_reference).abs();
@@ -86,9 +71,6 @@ mod tests {
     #[test]
     fn policy_gradient_tends_to_the_favourite_right_answer() {
         let far = gradient_flow(&example(), 1.0 - 1e-12);
-        assert!(
-            (far.kl_policy_to_reference + 0.25_f64.ln()).abs() < 1e-6,
-            "{far:?}"
-        );
+        assert!((far.kl_policy_to_reference + 0.25_f64.ln()).abs() < 1e-6, "{far:?}");
     }
 }

@@ -61,21 +61,9 @@ pub fn evaluate_t12(result: &TheoryResult) -> TheoryGate {
         check("natural gradient", MINIMUM_AT_TARGET, kl(NaturalGradient)),
         check("natural gradient above the minimum", 0.0, excess(NaturalGradient)),
         check("policy gradient", POLICY_GRADIENT, kl(VanillaGradient)),
-        check(
-            "policy gradient above the minimum",
-            above,
-            excess(VanillaGradient),
-        ),
-        check(
-            "rejection-sampling SFT, small steps",
-            POLICY_GRADIENT,
-            kl(RejectionCrossEntropy),
-        ),
-        check(
-            "annotator of one answer",
-            ANNOTATOR,
-            result.annotator_limit.kl_policy_to_reference,
-        ),
+        check("policy gradient above the minimum", above, excess(VanillaGradient)),
+        check("rejection-sampling SFT, small steps", POLICY_GRADIENT, kl(RejectionCrossEntropy)),
+        check("annotator of one answer", ANNOTATOR, result.annotator_limit.kl_policy_to_reference),
     ];
     let pass = checks.iter().all(|check| check.pass);
     let figure = format!(
@@ -86,12 +74,7 @@ pub fn evaluate_t12(result: &TheoryResult) -> TheoryGate {
         kl(VanillaGradient),
         result.annotator_limit.kl_policy_to_reference,
     );
-    TheoryGate {
-        id: "T12".to_owned(),
-        pass,
-        figure,
-        checks,
-    }
+    TheoryGate { id: "T12".to_owned(), pass, figure, checks }
 }
 
 #[cfg(test)]
@@ -112,9 +95,7 @@ mod tests {
     fn t12_fails_when_a_method_is_missing_or_off() {
         let result = run_theory(&smoke(), Seed::new(0)).unwrap();
         let mut missing = result.clone();
-        missing
-            .paths
-            .retain(|path| path.method != BanditMethod::VanillaGradient);
+        missing.paths.retain(|path| path.method != BanditMethod::VanillaGradient);
         assert!(!evaluate_t12(&missing).pass);
         let mut off = result;
         off.annotator_limit.kl_policy_to_reference += 2e-3;

@@ -12,14 +12,8 @@ pub(super) struct Grid {
 
 impl Grid {
     pub(super) fn around(modes: &[Mode], n_points: usize) -> Self {
-        let low = modes
-            .iter()
-            .map(|mode| mode.mean - 8.0 * mode.std)
-            .fold(f64::INFINITY, f64::min);
-        let high = modes
-            .iter()
-            .map(|mode| mode.mean + 8.0 * mode.std)
-            .fold(f64::NEG_INFINITY, f64::max);
+        let low = modes.iter().map(|mode| mode.mean - 8.0 * mode.std).fold(f64::INFINITY, f64::min);
+        let high = modes.iter().map(|mode| mode.mean + 8.0 * mode.std).fold(f64::NEG_INFINITY, f64::max);
         Self::between(2.0 * low - high, 2.0 * high - low, n_points)
     }
 
@@ -46,11 +40,7 @@ pub(super) struct Component {
 
 impl Component {
     pub(super) fn new(mode: Mode, weight: f64) -> Self {
-        Self {
-            weight_logit: weight.ln(),
-            mean: mode.mean,
-            log_std: mode.std.ln(),
-        }
+        Self { weight_logit: weight.ln(), mean: mode.mean, log_std: mode.std.ln() }
     }
 
     fn log_density(&self, x: f64) -> f64 {
@@ -65,18 +55,12 @@ pub(super) struct Policy(pub(super) Vec<Component>);
 
 impl Policy {
     pub(super) fn two_modes(old: Mode, other: Mode, old_weight: f64) -> Self {
-        Self(vec![
-            Component::new(old, old_weight),
-            Component::new(other, 1.0 - old_weight),
-        ])
+        Self(vec![Component::new(old, old_weight), Component::new(other, 1.0 - old_weight)])
     }
 
     fn log_weights(&self) -> Vec<f64> {
         let total = log_sum_exp(self.0.iter().map(|component| component.weight_logit));
-        self.0
-            .iter()
-            .map(|component| component.weight_logit - total)
-            .collect()
+        self.0.iter().map(|component| component.weight_logit - total).collect()
     }
 
     /// ln π at every point of the grid.

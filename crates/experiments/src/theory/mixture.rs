@@ -148,26 +148,12 @@ impl MixtureConfig {
     pub(super) fn check(&self) -> Result<(), TheoryError> {
         let share = "between 0 and 1, exclusive";
         let is_share = |value: f64| value > 0.0 && value < 1.0;
-        TheoryError::require(
-            is_share(self.old_weight),
-            "mixture.old_weight",
-            share,
-            self.old_weight,
-        )?;
+        TheoryError::require(is_share(self.old_weight), "mixture.old_weight", share, self.old_weight)?;
         let matched = self.matched_overlap;
         TheoryError::require(is_share(matched), "mixture.matched_overlap", share, matched)?;
         let step = self.step_size;
-        TheoryError::require(
-            step > 0.0 && step <= 0.1,
-            "mixture.step_size",
-            "above 0, at most 0.1",
-            step,
-        )?;
-        let modes = [
-            ("mixture.old", self.old),
-            ("mixture.new", self.new),
-            ("mixture.start", self.start),
-        ];
+        TheoryError::require(step > 0.0 && step <= 0.1, "mixture.step_size", "above 0, at most 0.1", step)?;
+        let modes = [("mixture.old", self.old), ("mixture.new", self.new), ("mixture.start", self.start)];
         for (field, mode) in modes {
             let holds = mode.mean.is_finite() && (0.05..=20.0).contains(&mode.std);
             TheoryError::require(holds, field, "a finite mean and a std from 0.05 to 20", mode)?;
@@ -221,13 +207,7 @@ fn train(scene: &Scene, base: MixtureBase, direction: Direction, target: Mixture
     let mut path = vec![end];
     let mut matched = None;
     for step in 1..=config.max_steps {
-        policy.descend(
-            grid,
-            &log_densities,
-            direction,
-            &target_log_densities,
-            config.step_size,
-        );
+        policy.descend(grid, &log_densities, direction, &target_log_densities, config.step_size);
         log_densities = policy.log_densities(grid);
         end = scene.measure(&reference, &log_densities, step);
         let arrives = matched.is_none() && end.new_overlap >= config.matched_overlap;
@@ -242,22 +222,11 @@ fn train(scene: &Scene, base: MixtureBase, direction: Direction, target: Mixture
         Some((point, density)) => (Some(point), density),
         None => (None, policy.densities(&scene.figure)),
     };
-    MixtureArm {
-        base,
-        direction,
-        target,
-        path,
-        matched,
-        end,
-        density,
-    }
+    MixtureArm { base, direction, target, path, matched, end, density }
 }
 
 fn far_apart(a: &MixturePoint, b: &MixturePoint) -> bool {
-    (a.old_overlap - b.old_overlap)
-        .abs()
-        .max((a.new_overlap - b.new_overlap).abs())
-        >= 0.01
+    (a.old_overlap - b.old_overlap).abs().max((a.new_overlap - b.new_overlap).abs()) >= 0.01
 }
 
 /// Points of the densities that are kept for the figure.
@@ -279,28 +248,16 @@ impl<'c> Scene<'c> {
         let (old_density, new_density) = (density(config.old), density(config.new));
         let (old, new) = (config.old, config.new);
         let figure = Grid::between(old.mean - 4.0 * old.std, new.mean + 4.0 * new.std, FIGURE_POINTS);
-        Self {
-            config,
-            grid,
-            figure,
-            old_density,
-            new_density,
-        }
+        Self { config, grid, figure, old_density, new_density }
     }
 
     /// `reference`, `log_densities`: log-densities of base and policy on the grid.
     fn measure(&self, reference: &[f64], log_densities: &[f64], step: usize) -> MixturePoint {
         let overlap = |wanted: &[f64], share: f64| {
-            let shared = log_densities
-                .iter()
-                .zip(wanted)
-                .map(|(q, p)| (share * p).min(q.exp()));
+            let shared = log_densities.iter().zip(wanted).map(|(q, p)| (share * p).min(q.exp()));
             self.grid.integrate(shared) / share
         };
-        let kl = |p: &[f64], q: &[f64]| {
-            self.grid
-                .integrate(p.iter().zip(q).map(|(p, q)| p.exp() * (p - q)))
-        };
+        let kl = |p: &[f64], q: &[f64]| self.grid.integrate(p.iter().zip(q).map(|(p, q)| p.exp() * (p - q)));
         MixturePoint {
             step,
             old_overlap: overlap(&self.old_density, self.config.old_weight),
@@ -326,10 +283,7 @@ mod tests {
     }
 
     fn kept(base: MixtureBase, direction: Direction, target: MixtureTarget) -> f64 {
-        arm(base, direction, target)
-            .matched
-            .expect("the arm learns the new mode")
-            .old_overlap
+        arm(base, direction, target).matched.expect("the arm learns the new mode").old_overlap
     }
 
     #[test]
@@ -338,24 +292,17 @@ mod tests {
         let scene = Scene::new(&config);
         let log_densities = |mode| Policy(vec![Component::new(mode, 1.0)]).log_densities(&scene.grid);
         let (p, q) = (Mode { mean: -1.0, std: 1.5 }, Mode { mean: 2.0, std: 0.8 });
-        let found = scene
-            .measure(&log_densities(p), &log_densities(q), 0)
-            .kl_reference_to_policy;
+        let found = scene.measure(&log_densities(p), &log_densities(q), 0).kl_reference_to_policy;
         let expected = (0.8_f64 / 1.5).ln() + (1.5 * 1.5 + 9.0) / (2.0 * 0.8 * 0.8) - 0.5;
-        assert!(
-            (found - expected).abs() < 1e-9,
-            "expected {expected}, found {found}"
-        );
+        assert!((found - expected).abs() < 1e-9, "expected {expected}, found {found}");
     }
 
     #[test]
     fn with_two_modes_rl_keeps_the_old_one_and_sft_lets_it_go() {
         use Direction::{Forward, Reverse};
         use MixtureTarget::{NewOnly, OldAndNew};
-        let (sft, rl) = (
-            kept(MixtureBase::TwoModes, Forward, NewOnly),
-            kept(MixtureBase::TwoModes, Reverse, OldAndNew),
-        );
+        let (sft, rl) =
+            (kept(MixtureBase::TwoModes, Forward, NewOnly), kept(MixtureBase::TwoModes, Reverse, OldAndNew));
         assert!(rl > 0.99 && sft < 0.5, "RL keeps {rl}, SFT {sft}");
         assert!(
             arm(MixtureBase::TwoModes, Forward, NewOnly).end.old_overlap < 0.05,
@@ -371,24 +318,17 @@ mod tests {
             kept(MixtureBase::TwoModes, Forward, OldAndNew) > 0.99,
             "SFT with replay keeps the old mode too"
         );
-        let (sft, rl) = (
-            kept(MixtureBase::TwoModes, Forward, NewOnly),
-            kept(MixtureBase::TwoModes, Reverse, NewOnly),
-        );
-        assert!(
-            rl < sft,
-            "without anything to hold it, RL drops the old mode faster: {rl} against {sft}"
-        );
+        let (sft, rl) =
+            (kept(MixtureBase::TwoModes, Forward, NewOnly), kept(MixtureBase::TwoModes, Reverse, NewOnly));
+        assert!(rl < sft, "without anything to hold it, RL drops the old mode faster: {rl} against {sft}");
     }
 
     #[test]
     fn with_one_mode_sft_forgets_less_than_rl() {
         use Direction::{Forward, Reverse};
         use MixtureTarget::{NewOnly, OldAndNew};
-        let (sft, rl) = (
-            kept(MixtureBase::OneMode, Forward, NewOnly),
-            kept(MixtureBase::OneMode, Reverse, NewOnly),
-        );
+        let (sft, rl) =
+            (kept(MixtureBase::OneMode, Forward, NewOnly), kept(MixtureBase::OneMode, Reverse, NewOnly));
         assert!(sft > rl + 0.1, "SFT keeps {sft}, RL {rl}");
         let stuck = arm(MixtureBase::OneMode, Reverse, OldAndNew);
         assert!(

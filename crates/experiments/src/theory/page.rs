@@ -22,15 +22,8 @@ pub fn theory_report(
         title: "Theory: where on-policy learning ends up".to_owned(),
         subtitle: "Does policy gradient find the right policy nearest the reference?".to_owned(),
         highlights: highlights(result),
-        sections: vec![
-            bandit_section(result)?,
-            exactness_section(result)?,
-            mixture_section(result)?,
-        ],
-        rerun: vec![format!(
-            "cargo xtask reproduce theory --preset {preset} --seed {}",
-            result.seed.value()
-        )],
+        sections: vec![bandit_section(result)?, exactness_section(result)?, mixture_section(result)?],
+        rerun: vec![format!("cargo xtask reproduce theory --preset {preset} --seed {}", result.seed.value())],
         footer: "Exact arithmetic in f64; only the sampled runs and the random bandits depend on the seed."
             .to_owned(),
     };
@@ -79,45 +72,15 @@ fn verdict(result: &TheoryResult) -> Vec<String> {
             "In the two-mode mixture, at the same new-mode overlap, SFT on the new mode keeps {} of the old one and RL \
              towards both modes {}. With the targets exchanged SFT keeps {} and RL {}: the direction of the KL alone does \
              not decide.",
-            kept(
-                result,
-                MixtureBase::TwoModes,
-                Direction::Forward,
-                MixtureTarget::NewOnly
-            ),
-            kept(
-                result,
-                MixtureBase::TwoModes,
-                Direction::Reverse,
-                MixtureTarget::OldAndNew
-            ),
-            kept(
-                result,
-                MixtureBase::TwoModes,
-                Direction::Forward,
-                MixtureTarget::OldAndNew
-            ),
-            kept(
-                result,
-                MixtureBase::TwoModes,
-                Direction::Reverse,
-                MixtureTarget::NewOnly
-            )
+            kept(result, MixtureBase::TwoModes, Direction::Forward, MixtureTarget::NewOnly),
+            kept(result, MixtureBase::TwoModes, Direction::Reverse, MixtureTarget::OldAndNew),
+            kept(result, MixtureBase::TwoModes, Direction::Forward, MixtureTarget::OldAndNew),
+            kept(result, MixtureBase::TwoModes, Direction::Reverse, MixtureTarget::NewOnly)
         ),
         format!(
             "With a base of one mode and the new mode as the target, SFT keeps {} and RL {}.",
-            kept(
-                result,
-                MixtureBase::OneMode,
-                Direction::Forward,
-                MixtureTarget::NewOnly
-            ),
-            kept(
-                result,
-                MixtureBase::OneMode,
-                Direction::Reverse,
-                MixtureTarget::NewOnly
-            )
+            kept(result, MixtureBase::OneMode, Direction::Forward, MixtureTarget::NewOnly),
+            kept(result, MixtureBase::OneMode, Direction::Reverse, MixtureTarget::NewOnly)
         ),
     ]
 }
@@ -130,26 +93,10 @@ fn highlights(result: &TheoryResult) -> Vec<Highlight> {
     };
     let at_target = format!("nats, at J = {}", result.config.target_success);
     vec![
-        card(
-            result.minimum_kl,
-            "least KL(π‖π₀) of an always right policy",
-            "nats, −ln π₀(right)".to_owned(),
-        ),
-        card(
-            reverse_kl(result, BanditMethod::NaturalGradient),
-            "natural gradient",
-            at_target.clone(),
-        ),
-        card(
-            reverse_kl(result, BanditMethod::OracleCrossEntropy),
-            "oracle SFT, soft",
-            at_target.clone(),
-        ),
-        card(
-            reverse_kl(result, BanditMethod::VanillaGradient),
-            "policy gradient",
-            at_target,
-        ),
+        card(result.minimum_kl, "least KL(π‖π₀) of an always right policy", "nats, −ln π₀(right)".to_owned()),
+        card(reverse_kl(result, BanditMethod::NaturalGradient), "natural gradient", at_target.clone()),
+        card(reverse_kl(result, BanditMethod::OracleCrossEntropy), "oracle SFT, soft", at_target.clone()),
+        card(reverse_kl(result, BanditMethod::VanillaGradient), "policy gradient", at_target),
         card(
             result.annotator_limit.kl_policy_to_reference,
             "annotator of one answer",
@@ -236,16 +183,12 @@ fn mixture_section(result: &TheoryResult) -> Result<Section, ReportError> {
 }
 
 fn reverse_kl(result: &TheoryResult, method: BanditMethod) -> f64 {
-    result
-        .path(method)
-        .map_or(f64::NAN, |path| path.end.kl_policy_to_reference)
+    result.path(method).map_or(f64::NAN, |path| path.end.kl_policy_to_reference)
 }
 
 fn excess(result: &TheoryResult, method: BanditMethod) -> f64 {
     // Rounding may leave it a hair below 0, which would print as a negative zero.
-    result
-        .path(method)
-        .map_or(f64::NAN, |path| path.end.excess.max(0.0))
+    result.path(method).map_or(f64::NAN, |path| path.end.excess.max(0.0))
 }
 
 /// Share of the old mode kept at the matched level, in words.
@@ -273,20 +216,11 @@ mod tests {
         let (page, summary) = theory_report(&result, "smoke", BTreeMap::new()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         write_report(dir.path(), &page, &summary).unwrap();
-        assert_eq!(
-            Summary::read(&dir.path().join("summary.json")).unwrap().gates[0].pass,
-            Some(true)
-        );
+        assert_eq!(Summary::read(&dir.path().join("summary.json")).unwrap().gates[0].pass, Some(true));
         let blocks = page.sections.iter().flat_map(|section| &section.blocks);
         let n_figures = blocks.filter(|block| matches!(block, Block::Figure(_))).count();
-        assert_eq!(
-            std::fs::read_dir(dir.path().join("figures")).unwrap().count(),
-            n_figures
-        );
+        assert_eq!(std::fs::read_dir(dir.path().join("figures")).unwrap().count(), n_figures);
         let html = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
-        assert!(
-            !html.contains("NaN") && !html.contains("no data"),
-            "a figure or a sentence has no number"
-        );
+        assert!(!html.contains("NaN") && !html.contains("no data"), "a figure or a sentence has no number");
     }
 }

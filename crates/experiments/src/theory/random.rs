@@ -97,17 +97,11 @@ fn draw_bandit(config: &RandomBanditConfig, concentration: f64, seed: Seed) -> B
     let mut part = |n: usize, mass: f64| -> Vec<f64> {
         let shares: Vec<f64> = (0..n).map(|_| draw_gamma(concentration, &mut rng)).collect();
         let sum: f64 = shares.iter().sum();
-        shares
-            .iter()
-            .map(|share| (mass * share / sum).max(f64::MIN_POSITIVE))
-            .collect()
+        shares.iter().map(|share| (mass * share / sum).max(f64::MIN_POSITIVE)).collect()
     };
     let mut base = part(config.n_right, config.base_success);
     base.extend(part(config.n_labels - config.n_right, 1.0 - config.base_success));
-    Bandit {
-        base,
-        right: (1..=config.n_right).collect(),
-    }
+    Bandit { base, right: (1..=config.n_right).collect() }
 }
 
 /// A Gamma(`shape`, 1) draw by Marsaglia and Tsang's squeeze-free rejection; below shape 1 by the power of a uniform.
@@ -159,15 +153,9 @@ mod tests {
             let mean = draws.iter().sum::<f64>() / f64::from(n);
             let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(n);
             // Both equal the shape. Standard errors: sqrt(shape/n), and about sqrt((2 + 6/shape)/n) of the variance.
-            assert!(
-                (mean - shape).abs() < 5.0 * (shape / f64::from(n)).sqrt(),
-                "{shape}: mean {mean}"
-            );
+            assert!((mean - shape).abs() < 5.0 * (shape / f64::from(n)).sqrt(), "{shape}: mean {mean}");
             let tolerance = 5.0 * shape * ((2.0 + 6.0 / shape) / f64::from(n)).sqrt();
-            assert!(
-                (variance - shape).abs() < tolerance,
-                "{shape}: variance {variance}"
-            );
+            assert!((variance - shape).abs() < tolerance, "{shape}: variance {variance}");
         }
     }
 }

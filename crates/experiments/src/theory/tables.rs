@@ -17,10 +17,7 @@ pub(super) fn methods_table(result: &TheoryResult) -> Table {
     for BanditPath { method, end, .. } in &result.paths {
         table.push(row(method.label().into(), end));
     }
-    table.push(row(
-        "fixed annotator, fitted exactly".into(),
-        &result.annotator_limit,
-    ));
+    table.push(row("fixed annotator, fitted exactly".into(), &result.annotator_limit));
     table
 }
 
@@ -87,11 +84,8 @@ pub(super) fn random_table(result: &TheoryResult) -> Table {
     );
     let mut table = Table::new("random_bandits", caption, columns);
     for &concentration in &random.concentrations {
-        let drawn: Vec<&RandomBandit> = result
-            .random
-            .iter()
-            .filter(|bandit| bandit.concentration == concentration)
-            .collect();
+        let drawn: Vec<&RandomBandit> =
+            result.random.iter().filter(|bandit| bandit.concentration == concentration).collect();
         let over = |of: fn(&RandomBandit) -> f64| spread(drawn.iter().map(|bandit| of(bandit)), 0.05);
         table.push(vec![
             concentration.into(),
@@ -127,9 +121,7 @@ pub(super) fn mixture_table(result: &TheoryResult) -> Table {
     );
     let mut table = Table::new("mixture", caption, columns);
     for arm in &result.mixture.arms {
-        let MixtureArm {
-            base, matched, end, ..
-        } = arm;
+        let MixtureArm { base, matched, end, .. } = arm;
         let base = match base {
             MixtureBase::OneMode => "one mode",
             MixtureBase::TwoModes => "two modes",
@@ -176,11 +168,7 @@ fn spread(values: impl Iterator<Item = f64>, tail: f64) -> Cell {
         return Cell::Missing;
     }
     let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-    Cell::Interval {
-        value: quantile(0.5),
-        low: quantile(tail),
-        high: quantile(1.0 - tail),
-    }
+    Cell::Interval { value: quantile(0.5), low: quantile(tail), high: quantile(1.0 - tail) }
 }
 
 #[cfg(test)]
@@ -190,22 +178,8 @@ mod tests {
     #[test]
     fn a_spread_is_the_median_between_its_quantiles() {
         let values = (0..=100).rev().map(f64::from);
-        assert_eq!(
-            spread(values.clone(), 0.0),
-            Cell::Interval {
-                value: 50.0,
-                low: 0.0,
-                high: 100.0
-            }
-        );
-        assert_eq!(
-            spread(values, 0.05),
-            Cell::Interval {
-                value: 50.0,
-                low: 5.0,
-                high: 95.0
-            }
-        );
+        assert_eq!(spread(values.clone(), 0.0), Cell::Interval { value: 50.0, low: 0.0, high: 100.0 });
+        assert_eq!(spread(values, 0.05), Cell::Interval { value: 50.0, low: 5.0, high: 95.0 });
         assert_eq!(spread(std::iter::empty(), 0.0), Cell::Missing);
     }
 }

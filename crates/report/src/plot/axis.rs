@@ -19,37 +19,22 @@ pub struct Axis {
 impl Axis {
     /// An axis with equal steps. `unit` may be empty.
     pub fn linear(title: impl Into<String>, unit: impl Into<String>) -> Self {
-        Self {
-            title: title.into(),
-            unit: unit.into(),
-            log: false,
-            percent: false,
-            range: None,
-        }
+        Self { title: title.into(), unit: unit.into(), log: false, percent: false, range: None }
     }
 
     /// An axis with equal factors. Values that are not above 0 are skipped. `unit` may be empty.
     pub fn log(title: impl Into<String>, unit: impl Into<String>) -> Self {
-        Self {
-            log: true,
-            ..Self::linear(title, unit)
-        }
+        Self { log: true, ..Self::linear(title, unit) }
     }
 
     /// An axis of fractions, labelled in percent: 0.737 stands at 73.7.
     pub fn percent(title: impl Into<String>) -> Self {
-        Self {
-            percent: true,
-            ..Self::linear(title, "%")
-        }
+        Self { percent: true, ..Self::linear(title, "%") }
     }
 
     /// An axis of differences between fractions, labelled in percentage points: 0.28 stands at 28.
     pub fn points(title: impl Into<String>) -> Self {
-        Self {
-            unit: "points".to_owned(),
-            ..Self::percent(title)
-        }
+        Self { unit: "points".to_owned(), ..Self::percent(title) }
     }
 
     /// Shows `low` to `high` whatever the data; what lies outside is cut off.
@@ -57,23 +42,14 @@ impl Axis {
     /// A range that is empty, not finite, or not above 0 on a log axis is ignored.
     #[must_use]
     pub fn range(self, low: f64, high: f64) -> Self {
-        Self {
-            range: Some((low, high)),
-            ..self
-        }
+        Self { range: Some((low, high)), ..self }
     }
 
     pub(super) fn label(&self) -> String {
         let scale = if self.log { "log scale" } else { "" };
-        let notes: Vec<&str> = [self.unit.as_str(), scale]
-            .into_iter()
-            .filter(|note| !note.is_empty())
-            .collect();
-        if notes.is_empty() {
-            self.title.clone()
-        } else {
-            format!("{} ({})", self.title, notes.join(", "))
-        }
+        let notes: Vec<&str> =
+            [self.unit.as_str(), scale].into_iter().filter(|note| !note.is_empty()).collect();
+        if notes.is_empty() { self.title.clone() } else { format!("{} ({})", self.title, notes.join(", ")) }
     }
 
     /// Whether the axis has a place for `value`.
@@ -98,45 +74,21 @@ impl Scale {
     /// Covers all `values` that `axis` can show, with about `n_ticks` ticks; `None` without any such value.
     pub(super) fn fit(axis: &Axis, values: impl Iterator<Item = f64>, n_ticks: usize) -> Option<Self> {
         let forward = |value: f64| if axis.log { value.log10() } else { value };
-        let fixed = axis
-            .range
-            .filter(|&(low, high)| axis.can_show(low) && axis.can_show(high) && low < high);
+        let fixed = axis.range.filter(|&(low, high)| axis.can_show(low) && axis.can_show(high) && low < high);
         let (low, high) = match fixed {
             Some((low, high)) => (forward(low), forward(high)),
-            None => padded(
-                axis,
-                extent(values.filter(|&value| axis.can_show(value)).map(forward))?,
-            ),
+            None => padded(axis, extent(values.filter(|&value| axis.can_show(value)).map(forward))?),
         };
-        let mut scale = Self {
-            log: axis.log,
-            percent: axis.percent,
-            low,
-            high,
-            ticks: Vec::new(),
-        };
-        scale.ticks = if axis.log {
-            scale.log_ticks(n_ticks)
-        } else {
-            scale.linear_ticks(n_ticks)
-        };
+        let mut scale = Self { log: axis.log, percent: axis.percent, low, high, ticks: Vec::new() };
+        scale.ticks = if axis.log { scale.log_ticks(n_ticks) } else { scale.linear_ticks(n_ticks) };
         Some(scale)
     }
 
     /// One place per name, the first at the top; row `i` stands at `-i`.
     pub(super) fn rows(names: &[String]) -> Self {
-        let ticks = names
-            .iter()
-            .enumerate()
-            .map(|(row_idx, name)| (-(row_idx as f64), name.clone()))
-            .collect();
-        Self {
-            log: false,
-            percent: false,
-            low: 0.5 - names.len() as f64,
-            high: 0.5,
-            ticks,
-        }
+        let ticks =
+            names.iter().enumerate().map(|(row_idx, name)| (-(row_idx as f64), name.clone())).collect();
+        Self { log: false, percent: false, low: 0.5 - names.len() as f64, high: 0.5, ticks }
     }
 
     /// Where `value` stands between the ends of the axis: 0 to 1, outside it when it is cut off.
@@ -171,20 +123,13 @@ impl Scale {
         }
         let shown_span = (self.high - self.low) * if self.percent { 100.0 } else { 1.0 };
         let decimals = (2.0 - (shown_span * 0.6).log10().floor()).clamp(0.0, 8.0) as usize;
-        if self.percent {
-            NumberFormat::Percent(decimals)
-        } else {
-            NumberFormat::Fixed(decimals)
-        }
+        if self.percent { NumberFormat::Percent(decimals) } else { NumberFormat::Fixed(decimals) }
     }
 
     fn linear_ticks(&self, n_ticks: usize) -> Vec<(f64, String)> {
         let step = nice_step((self.high - self.low) / n_ticks as f64);
         let slack = step * 1e-6;
-        let (first, last) = (
-            ((self.low - slack) / step).ceil(),
-            ((self.high + slack) / step).floor(),
-        );
+        let (first, last) = (((self.low - slack) / step).ceil(), ((self.high + slack) / step).floor());
         let shown_step = if self.percent { step * 100.0 } else { step };
         let decimals = (-(shown_step * 1.0001).log10().floor()).max(0.0) as usize;
         let format = match self.percent {
@@ -210,14 +155,10 @@ impl Scale {
         };
         let stride = (decades / n_ticks as f64).ceil().max(1.0) as usize;
         let ticks = (first..=last).step_by(stride).flat_map(|exponent| {
-            mantissas
-                .iter()
-                .map(move |&mantissa| (mantissa, exponent, mantissa * 10_f64.powi(exponent)))
+            mantissas.iter().map(move |&mantissa| (mantissa, exponent, mantissa * 10_f64.powi(exponent)))
         });
         let shown = ticks.filter(|&(.., value)| self.contains(value));
-        shown
-            .map(|(mantissa, exponent, value)| (value, power_label(mantissa, exponent, value)))
-            .collect()
+        shown.map(|(mantissa, exponent, value)| (value, power_label(mantissa, exponent, value))).collect()
     }
 }
 
@@ -297,11 +238,7 @@ fn power_label(mantissa: f64, exponent: i32, value: f64) -> String {
         return format!("{value:.decimals$}");
     }
     let digits = exponent.to_string().chars().map(superscript).collect::<String>();
-    if mantissa == 1.0 {
-        format!("10{digits}")
-    } else {
-        format!("{mantissa}×10{digits}")
-    }
+    if mantissa == 1.0 { format!("10{digits}") } else { format!("{mantissa}×10{digits}") }
 }
 
 fn superscript(c: char) -> char {
@@ -326,18 +263,9 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers() {
-        assert_eq!(
-            labels(&Axis::linear("", ""), &[0.0, 9.4]),
-            ["0", "2", "4", "6", "8"]
-        );
-        assert_eq!(
-            labels(&Axis::linear("", ""), &[-0.02, 0.02]),
-            ["−0.02", "−0.01", "0.00", "0.01", "0.02"]
-        );
-        assert_eq!(
-            labels(&Axis::percent(""), &[0.86, 0.98]),
-            ["86", "88", "90", "92", "94", "96", "98"]
-        );
+        assert_eq!(labels(&Axis::linear("", ""), &[0.0, 9.4]), ["0", "2", "4", "6", "8"]);
+        assert_eq!(labels(&Axis::linear("", ""), &[-0.02, 0.02]), ["−0.02", "−0.01", "0.00", "0.01", "0.02"]);
+        assert_eq!(labels(&Axis::percent(""), &[0.86, 0.98]), ["86", "88", "90", "92", "94", "96", "98"]);
     }
 
     #[test]
@@ -355,19 +283,12 @@ mod tests {
         for axis in [Axis::linear("", ""), Axis::percent(""), Axis::log("", "")] {
             for value in [1e-12, 0.5, 1.0, 7e90] {
                 let scale = Scale::fit(&axis, [value, f64::NAN, f64::INFINITY].into_iter(), 6).unwrap();
-                assert!(
-                    scale.contains(value) && scale.low < scale.high,
-                    "{axis:?} {value}"
-                );
+                assert!(scale.contains(value) && scale.low < scale.high, "{axis:?} {value}");
             }
             assert!(Scale::fit(&axis, [f64::NAN, f64::NEG_INFINITY].into_iter(), 6).is_none());
         }
         assert!(Scale::fit(&Axis::log("", ""), [0.0, -1.0].into_iter(), 6).is_none());
-        assert!(
-            Scale::fit(&Axis::linear("", ""), [0.0].into_iter(), 6)
-                .unwrap()
-                .contains(0.0)
-        );
+        assert!(Scale::fit(&Axis::linear("", ""), [0.0].into_iter(), 6).unwrap().contains(0.0));
     }
 
     #[test]

@@ -57,33 +57,16 @@ impl BarChart {
     pub fn draw(&self) -> Result<Figure, ReportError> {
         let mut bars: Vec<&Bar> = self.bars.iter().collect();
         // Stable, and bars without a value last.
-        bars.sort_by(|a, b| {
-            a.value
-                .is_nan()
-                .cmp(&b.value.is_nan())
-                .then(b.value.total_cmp(&a.value))
-        });
-        let values = bars
-            .iter()
-            .flat_map(|bar| [bar.value, bar.low, bar.high, bar.reference.unwrap_or(0.0)]);
+        bars.sort_by(|a, b| a.value.is_nan().cmp(&b.value.is_nan()).then(b.value.total_cmp(&a.value)));
+        let values = bars.iter().flat_map(|bar| [bar.value, bar.low, bar.high, bar.reference.unwrap_or(0.0)]);
         let n_ticks = if self.size == FigureSize::Wide { 8 } else { 5 };
         let has_value = bars.iter().any(|bar| self.x.can_show(bar.value));
         let x = Scale::fit(&self.x, values.chain([0.0]), n_ticks).filter(|_| has_value);
         let has_reference = bars.iter().any(|bar| bar.reference.is_some());
         let top = if has_reference { 26.0 } else { 4.0 };
-        let body_height = if has_value {
-            rows_height(bars.len()) + top
-        } else {
-            NO_DATA_HEIGHT
-        };
+        let body_height = if has_value { rows_height(bars.len()) + top } else { NO_DATA_HEIGHT };
         let (name, title, caption) = (&self.name, &self.title, &self.caption);
-        let sheet = Sheet {
-            name,
-            title,
-            caption,
-            size: self.size,
-            body_height,
-        };
+        let sheet = Sheet { name, title, caption, size: self.size, body_height };
         sheet.draw(|area| match &x {
             Some(x) if has_reference => {
                 self.draw_reference_key(area)?;
@@ -101,11 +84,7 @@ impl BarChart {
             names: bars.iter().map(|bar| bar.name.clone()).collect(),
             values: bars
                 .iter()
-                .map(|bar| RowValue {
-                    value: bar.value,
-                    low: bar.low,
-                    high: bar.high,
-                })
+                .map(|bar| RowValue { value: bar.value, low: bar.low, high: bar.high })
                 .collect(),
             top,
         };
@@ -122,11 +101,7 @@ impl BarChart {
             &(EmptyElement::at((px(MARGIN + 7.0), px(15.0))) + Polygon::new(marker(Some(3), 5.0), INK)),
         )?;
         let words = cut_text(&self.reference_name, 13.0, 0.6 * self.size.width());
-        area.draw(&Text::new(
-            words,
-            (px(MARGIN + 20.0), px(15.0)),
-            text_style(13.0, &MUTED, HPos::Left),
-        ))
+        area.draw(&Text::new(words, (px(MARGIN + 20.0), px(15.0)), text_style(13.0, &MUTED, HPos::Left)))
     }
 }
 
@@ -134,27 +109,11 @@ fn draw_bar(chart: &RowChart<'_>, row: f64, bar: &Bar) -> DrawResult {
     let plot = chart.plotting_area();
     let x = plot.as_coord_spec().x_spec();
     if bar.value.is_finite() {
-        let color = if bar.highlighted {
-            series_color(HIGHLIGHT)
-        } else {
-            PLAIN_BAR
-        };
+        let color = if bar.highlighted { series_color(HIGHLIGHT) } else { PLAIN_BAR };
         let ends = [0.0, bar.value].map(|end| x.value(x.fraction(end).clamp(0.0, 1.0)));
-        plot.draw(&Rectangle::new(
-            [(ends[0], row + 0.31), (ends[1], row - 0.31)],
-            color.filled(),
-        ))?;
+        plot.draw(&Rectangle::new([(ends[0], row + 0.31), (ends[1], row - 0.31)], color.filled()))?;
         let whisker = ShapeStyle::from(INK.mix(0.75)).stroke_width(px(1.5).unsigned_abs());
-        draw_interval(
-            chart,
-            row,
-            RowValue {
-                value: bar.value,
-                low: bar.low,
-                high: bar.high,
-            },
-            whisker,
-        )?;
+        draw_interval(chart, row, RowValue { value: bar.value, low: bar.low, high: bar.high }, whisker)?;
     }
     if let Some(reference) = bar.reference.filter(|&reference| x.contains(reference)) {
         let mut outline = marker(Some(3), 5.6);
@@ -174,14 +133,7 @@ mod tests {
 
     fn bar(name: &str, value: f64) -> Bar {
         let (low, high) = (value - 0.1, value + 0.1);
-        Bar {
-            name: name.to_owned(),
-            value,
-            low,
-            high,
-            highlighted: false,
-            reference: None,
-        }
+        Bar { name: name.to_owned(), value, low, high, highlighted: false, reference: None }
     }
 
     fn svg(bars: Vec<Bar>) -> String {
@@ -201,12 +153,8 @@ mod tests {
 
     #[test]
     fn bars_stand_in_order_of_their_values_with_empty_ones_last() {
-        let svg = svg(vec![
-            bar("none", f64::NAN),
-            bar("small", 0.2),
-            bar("large", 0.9),
-            bar("negative", -0.3),
-        ]);
+        let svg =
+            svg(vec![bar("none", f64::NAN), bar("small", 0.2), bar("large", 0.9), bar("negative", -0.3)]);
         let place = |name: &str| svg.find(&format!("\n{name}\n")).unwrap();
         // plotters writes the labels of an axis in the order of its ticks, from the top here.
         assert!(place("large") < place("small") && place("small") < place("negative"));
@@ -222,10 +170,7 @@ mod tests {
 
     #[test]
     fn a_reference_brings_its_key() {
-        let with = Bar {
-            reference: Some(0.96),
-            ..bar("KL", 0.94)
-        };
+        let with = Bar { reference: Some(0.96), ..bar("KL", 0.94) };
         assert!(svg(vec![with]).contains("paper"));
         assert!(!svg(vec![bar("KL", 0.94)]).contains("paper"));
     }

@@ -97,19 +97,10 @@ impl Sheet<'_> {
         let (width, height) = (self.size.width(), head_height + self.body_height);
         let mut drawn = String::new();
         let pixels = (px(width).unsigned_abs(), px(height).unsigned_abs());
-        draw_sheet(&mut drawn, pixels, &title_lines, head_height, body).map_err(|source| {
-            ReportError::Draw {
-                figure: self.name.to_owned(),
-                source: Box::new(source),
-            }
-        })?;
+        draw_sheet(&mut drawn, pixels, &title_lines, head_height, body)
+            .map_err(|source| ReportError::Draw { figure: self.name.to_owned(), source: Box::new(source) })?;
         let svg = self.with_own_header(&drawn, width, height);
-        Ok(Figure {
-            name: self.name.to_owned(),
-            caption: self.caption.to_owned(),
-            size: self.size,
-            svg,
-        })
+        Ok(Figure { name: self.name.to_owned(), caption: self.caption.to_owned(), size: self.size, svg })
     }
 
     /// Puts an accessible, scalable root element in place of the one that plotters wrote on the first line.

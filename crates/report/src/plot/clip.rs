@@ -14,10 +14,7 @@ pub(super) fn clipped(line: &[(f64, f64)], x: &Scale, y: &Scale) -> Vec<Vec<(f64
         };
         let point = |share: f64| {
             let between = |a: f64, b: f64| a + share * (b - a);
-            (
-                x.value(between(places[0].0, places[1].0)),
-                y.value(between(places[0].1, places[1].1)),
-            )
+            (x.value(between(places[0].0, places[1].0)), y.value(between(places[0].1, places[1].1)))
         };
         match pieces.last_mut() {
             Some(piece) if joined && from == 0.0 => piece.push(point(to)),
@@ -40,11 +37,7 @@ fn inside(start: (f64, f64), end: (f64, f64)) -> Option<(f64, f64)> {
             }
             continue;
         }
-        let (enter, leave) = if step > 0.0 {
-            (low / step, high / step)
-        } else {
-            (high / step, low / step)
-        };
+        let (enter, leave) = if step > 0.0 { (low / step, high / step) } else { (high / step, low / step) };
         from = from.max(enter);
         to = to.min(leave);
     }
@@ -63,16 +56,10 @@ mod tests {
         let peak = [(0.0, 0.0), (0.5, 2.0), (1.0, 0.0), (1.0, 0.5)];
         let pieces = clipped(&peak, &scale, &scale);
         assert_eq!(pieces.len(), 2);
-        let expected = [
-            vec![(0.0, 0.0), (0.25, 1.0)],
-            vec![(0.75, 1.0), (1.0, 0.0), (1.0, 0.5)],
-        ];
+        let expected = [vec![(0.0, 0.0), (0.25, 1.0)], vec![(0.75, 1.0), (1.0, 0.0), (1.0, 0.5)]];
         for (found, expected) in pieces.concat().iter().zip(expected.concat()) {
             // The cut allows a hair of 1e-9 beyond the axes.
-            assert!(
-                (found.0 - expected.0).abs() < 1e-8 && (found.1 - expected.1).abs() < 1e-8,
-                "{pieces:?}"
-            );
+            assert!((found.0 - expected.0).abs() < 1e-8 && (found.1 - expected.1).abs() < 1e-8, "{pieces:?}");
         }
     }
 }

@@ -36,10 +36,7 @@ impl LegendEntry {
         }
         if self.line {
             let style = ShapeStyle::from(color).stroke_width(px(2.25).unsigned_abs());
-            area.draw(&PathElement::new(
-                vec![(px(start), px(middle)), (px(end), px(middle))],
-                style,
-            ))?;
+            area.draw(&PathElement::new(vec![(px(start), px(middle)), (px(end), px(middle))], style))?;
         }
         if self.marker {
             let centre = EmptyElement::at((px((start + end) / 2.0), px(middle)));
@@ -80,11 +77,7 @@ impl Legend {
         match self.size {
             _ if self.entries.is_empty() => Ok(area.clone()),
             FigureSize::Wide => {
-                let widest = self
-                    .entries
-                    .iter()
-                    .map(LegendEntry::name_width)
-                    .fold(0.0, f64::max);
+                let widest = self.entries.iter().map(LegendEntry::name_width).fold(0.0, f64::max);
                 let (rest, column) = area.split_horizontally(width as i32 - px(KEY_WIDTH + widest + MARGIN));
                 for (row, entry) in self.entries.iter().enumerate() {
                     entry.draw(&column, 0.0, top + ROW_HEIGHT * (row as f64 + 0.5))?;

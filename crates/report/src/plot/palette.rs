@@ -11,10 +11,7 @@ struct Swatch {
 }
 
 const fn swatch(light: u32, dark: u32) -> Swatch {
-    Swatch {
-        light: rgb(light),
-        dark: rgb(dark),
-    }
+    Swatch { light: rgb(light), dark: rgb(dark) }
 }
 
 const fn rgb(hex: u32) -> RGBColor {
@@ -55,34 +52,13 @@ pub(super) const PLAIN_BAR: RGBColor = rgb(0xB6C2CF);
 const DARK_SURFACE: RGBColor = rgb(0x0D1117);
 
 const ROLES: [Swatch; 7] = [
-    Swatch {
-        light: SURFACE,
-        dark: DARK_SURFACE,
-    },
-    Swatch {
-        light: INK,
-        dark: rgb(0xE6EDF3),
-    },
-    Swatch {
-        light: MUTED,
-        dark: rgb(0x9DA7B3),
-    },
-    Swatch {
-        light: GRID,
-        dark: rgb(0x21262D),
-    },
-    Swatch {
-        light: AXIS,
-        dark: rgb(0x484F58),
-    },
-    Swatch {
-        light: GUIDE,
-        dark: rgb(0x8B949E),
-    },
-    Swatch {
-        light: PLAIN_BAR,
-        dark: rgb(0x3D4754),
-    },
+    Swatch { light: SURFACE, dark: DARK_SURFACE },
+    Swatch { light: INK, dark: rgb(0xE6EDF3) },
+    Swatch { light: MUTED, dark: rgb(0x9DA7B3) },
+    Swatch { light: GRID, dark: rgb(0x21262D) },
+    Swatch { light: AXIS, dark: rgb(0x484F58) },
+    Swatch { light: GUIDE, dark: rgb(0x8B949E) },
+    Swatch { light: PLAIN_BAR, dark: rgb(0x3D4754) },
 ];
 
 const FONTS: &str = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
@@ -130,21 +106,9 @@ mod tests {
     /// Linear RGB as seen with normal vision and without one kind of cone (Machado, Oliveira, Fernandes 2009).
     const VISIONS: [Matrix; 4] = [
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-        [
-            [0.152286, 1.052583, -0.204868],
-            [0.114503, 0.786281, 0.099216],
-            [-0.003882, -0.048116, 1.051998],
-        ],
-        [
-            [0.367322, 0.860646, -0.227968],
-            [0.280085, 0.672501, 0.047413],
-            [-0.011820, 0.042940, 0.968881],
-        ],
-        [
-            [1.255528, -0.076749, -0.178779],
-            [-0.078411, 0.930809, 0.147602],
-            [0.004733, 0.691367, 0.303900],
-        ],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
     ];
     const TO_CONES: Matrix = [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -164,11 +128,7 @@ mod tests {
     fn seen(RGBColor(red, green, blue): RGBColor, vision: &Matrix) -> [f64; 3] {
         let linear = [red, green, blue].map(|channel| {
             let share = f64::from(channel) / 255.0;
-            if share <= 0.04045 {
-                share / 12.92
-            } else {
-                ((share + 0.055) / 1.055).powf(2.4)
-            }
+            if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
         });
         let light = times(vision, linear).map(|channel| channel.clamp(0.0, 1.0));
         times(&TO_OKLAB, times(&TO_CONES, light).map(f64::cbrt))
@@ -176,13 +136,9 @@ mod tests {
 
     #[test]
     fn colours_stay_apart_for_colour_blind_readers() {
-        for (vision, scheme) in VISIONS
-            .iter()
-            .flat_map(|vision| [(vision, false), (vision, true)])
-        {
-            let colours = SERIES
-                .each_ref()
-                .map(|swatch| seen(if scheme { swatch.dark } else { swatch.light }, vision));
+        for (vision, scheme) in VISIONS.iter().flat_map(|vision| [(vision, false), (vision, true)]) {
+            let colours =
+                SERIES.each_ref().map(|swatch| seen(if scheme { swatch.dark } else { swatch.light }, vision));
             for (index, a) in colours.iter().enumerate() {
                 for b in &colours[..index] {
                     let distance = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
@@ -195,15 +151,7 @@ mod tests {
 
     #[test]
     fn no_two_things_share_a_colour() {
-        let colours: BTreeSet<String> = SERIES
-            .iter()
-            .chain(&ROLES)
-            .map(|swatch| hex(swatch.light))
-            .collect();
-        assert_eq!(
-            colours.len(),
-            SERIES.len() + ROLES.len(),
-            "the dark rules match by colour"
-        );
+        let colours: BTreeSet<String> = SERIES.iter().chain(&ROLES).map(|swatch| hex(swatch.light)).collect();
+        assert_eq!(colours.len(), SERIES.len() + ROLES.len(), "the dark rules match by colour");
     }
 }

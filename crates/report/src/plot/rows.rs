@@ -65,21 +65,12 @@ impl Rows<'_> {
         marks: impl FnOnce(&RowChart<'_>) -> DrawResult,
     ) -> DrawResult {
         let width = self.size.width();
-        let names: Vec<String> = self
-            .names
-            .iter()
-            .map(|name| cut_text(name, NAME_SIZE, 0.36 * width))
-            .collect();
-        let name_width = names
-            .iter()
-            .map(|name| text_width(name, NAME_SIZE))
-            .fold(0.0, f64::max);
+        let names: Vec<String> =
+            self.names.iter().map(|name| cut_text(name, NAME_SIZE, 0.36 * width)).collect();
+        let name_width = names.iter().map(|name| text_width(name, NAME_SIZE)).fold(0.0, f64::max);
         let format = x.value_format();
         let values: Vec<String> = self.values.iter().map(|value| value.shown(format)).collect();
-        let value_width = values
-            .iter()
-            .map(|value| text_width(value, TICK_SIZE))
-            .fold(0.0, f64::max);
+        let value_width = values.iter().map(|value| text_width(value, TICK_SIZE)).fold(0.0, f64::max);
         let y = Scale::rows(&names);
         let mut chart = ChartBuilder::on(area)
             .margin_top(px(self.top + 6.0))

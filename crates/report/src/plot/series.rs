@@ -13,19 +13,12 @@ pub struct Series {
 impl Series {
     /// An empty series. The same `color` gives the same colour and marker in every figure; there are 10 of them.
     pub fn new(name: impl Into<String>, color: usize) -> Self {
-        Self {
-            name: name.into(),
-            color: Some(color),
-            ..Self::default()
-        }
+        Self { name: name.into(), color: Some(color), ..Self::default() }
     }
 
     /// A series that belongs to no method, drawn in the colour of the text.
     pub fn neutral(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     /// Markers at `(x, y)`, drawn pale behind a line of the same series.
@@ -58,19 +51,11 @@ pub struct Guide {
 impl Guide {
     /// A vertical line at `x`.
     pub fn vertical(x: f64, label: impl Into<String>) -> Self {
-        Self {
-            vertical: true,
-            at: x,
-            label: label.into(),
-        }
+        Self { vertical: true, at: x, label: label.into() }
     }
 
     /// A horizontal line at `y`.
     pub fn horizontal(y: f64, label: impl Into<String>) -> Self {
-        Self {
-            vertical: false,
-            at: y,
-            label: label.into(),
-        }
+        Self { vertical: false, at: y, label: label.into() }
     }
 }

@@ -49,27 +49,14 @@ impl StripChart {
     /// # Errors
     /// [`ReportError::Draw`] when plotters refuses the layout.
     pub fn draw(&self) -> Result<Figure, ReportError> {
-        let values = || {
-            self.rows
-                .iter()
-                .flat_map(|row| row.dots.iter().copied().chain([row.mean, row.low, row.high]))
-        };
+        let values =
+            || self.rows.iter().flat_map(|row| row.dots.iter().copied().chain([row.mean, row.low, row.high]));
         let n_ticks = if self.size == FigureSize::Wide { 8 } else { 5 };
         let has_value = values().any(|value| self.x.can_show(value));
         let x = Scale::fit(&self.x, values(), n_ticks).filter(|_| has_value);
-        let body_height = if has_value {
-            rows_height(self.rows.len())
-        } else {
-            NO_DATA_HEIGHT
-        };
+        let body_height = if has_value { rows_height(self.rows.len()) } else { NO_DATA_HEIGHT };
         let (name, title, caption) = (&self.name, &self.title, &self.caption);
-        let sheet = Sheet {
-            name,
-            title,
-            caption,
-            size: self.size,
-            body_height,
-        };
+        let sheet = Sheet { name, title, caption, size: self.size, body_height };
         sheet.draw(|area| match &x {
             Some(x) => self.draw_rows(area, x),
             None => draw_no_data(area),
@@ -84,11 +71,7 @@ impl StripChart {
             values: self
                 .rows
                 .iter()
-                .map(|row| RowValue {
-                    value: row.mean,
-                    low: row.low,
-                    high: row.high,
-                })
+                .map(|row| RowValue { value: row.mean, low: row.low, high: row.high })
                 .collect(),
             top: 0.0,
         };
@@ -109,26 +92,14 @@ impl StripChart {
             let dot_at = EmptyElement::at((dot, place + spread(dot_idx)));
             plot.draw(&(dot_at + marker_element(Some(row.color), 2.2, opacity)))?;
         }
-        let interval = RowValue {
-            value: row.mean,
-            low: row.low,
-            high: row.high,
-        };
-        draw_interval(
-            chart,
-            place,
-            interval,
-            ShapeStyle::from(INK).stroke_width(px(2.0).unsigned_abs()),
-        )?;
+        let interval = RowValue { value: row.mean, low: row.low, high: row.high };
+        draw_interval(chart, place, interval, ShapeStyle::from(INK).stroke_width(px(2.0).unsigned_abs()))?;
         if shown(row.mean) {
             let mean_at = || EmptyElement::at((row.mean, place));
             plot.draw(&(mean_at() + Polygon::new(marker(Some(row.color), 6.5), INK)))?;
             plot.draw(
                 &(mean_at()
-                    + Polygon::new(
-                        marker(Some(row.color), 4.8),
-                        series_color(Some(row.color)).filled(),
-                    )),
+                    + Polygon::new(marker(Some(row.color), 4.8), series_color(Some(row.color)).filled())),
             )?;
         }
         Ok(())
@@ -147,14 +118,8 @@ mod tests {
     use crate::sample::assert_well_formed;
 
     fn svg(mean: f64, dots: Vec<f64>) -> String {
-        let row = StripRow {
-            name: "<GRPO>".to_owned(),
-            color: 0,
-            mean,
-            low: mean - 1.0,
-            high: f64::NAN,
-            dots,
-        };
+        let row =
+            StripRow { name: "<GRPO>".to_owned(), color: 0, mean, low: mean - 1.0, high: f64::NAN, dots };
         let chart = StripChart {
             name: "strip".to_owned(),
             title: "Residuals".to_owned(),

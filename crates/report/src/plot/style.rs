@@ -17,19 +17,13 @@ pub(super) fn px(pixels: f64) -> i32 {
 pub(super) fn text_style(size: f64, color: &'static RGBColor, anchor: HPos) -> TextStyle<'static> {
     // The SVG backend divides by 1.24 to go from the height of a line to the size of a font.
     let font = ("sans-serif", size * 1.24 * f64::from(UNITS)).into_font();
-    TextStyle::from(font)
-        .color(color)
-        .pos(Pos::new(anchor, VPos::Center))
+    TextStyle::from(font).color(color).pos(Pos::new(anchor, VPos::Center))
 }
 
 /// [`text_style`] in bold.
 pub(super) fn bold_text_style(size: f64, color: &'static RGBColor, anchor: HPos) -> TextStyle<'static> {
-    let font = ("sans-serif", size * 1.24 * f64::from(UNITS))
-        .into_font()
-        .style(FontStyle::Bold);
-    TextStyle::from(font)
-        .color(color)
-        .pos(Pos::new(anchor, VPos::Center))
+    let font = ("sans-serif", size * 1.24 * f64::from(UNITS)).into_font().style(FontStyle::Bold);
+    TextStyle::from(font).color(color).pos(Pos::new(anchor, VPos::Center))
 }
 
 /// Estimated width in pixels of `text` at `size` pixels. The fonts of the reader are unknown; this errs wide.
@@ -77,10 +71,7 @@ pub(super) fn marker(color: Option<usize>, radius: f64) -> Vec<(i32, i32)> {
         8 => ring(3, 1.3, 0.0),
         _ => ring(5, 1.15, -90.0),
     };
-    corners
-        .into_iter()
-        .map(|(x, y)| (px(x * radius), px(y * radius)))
-        .collect()
+    corners.into_iter().map(|(x, y)| (px(x * radius), px(y * radius))).collect()
 }
 
 /// A filled marker to be placed with `EmptyElement::at(..) + ..`.
@@ -90,18 +81,13 @@ pub(super) fn marker_element(color: Option<usize>, radius: f64, opacity: f64) ->
 
 fn ring(n_corners: u32, radius: f64, turn_degrees: f64) -> Vec<(f64, f64)> {
     let angle = |corner: u32| (turn_degrees + 360.0 * f64::from(corner) / f64::from(n_corners)).to_radians();
-    (0..n_corners)
-        .map(|corner| (radius * angle(corner).cos(), radius * angle(corner).sin()))
-        .collect()
+    (0..n_corners).map(|corner| (radius * angle(corner).cos(), radius * angle(corner).sin())).collect()
 }
 
 fn star(n_points: u32, outer: f64, inner: f64) -> Vec<(f64, f64)> {
     let tips = ring(n_points, outer, -90.0);
     let notches = ring(n_points, inner, -90.0 + 180.0 / f64::from(n_points));
-    tips.into_iter()
-        .zip(notches)
-        .flat_map(|(tip, notch)| [tip, notch])
-        .collect()
+    tips.into_iter().zip(notches).flat_map(|(tip, notch)| [tip, notch]).collect()
 }
 
 #[cfg(test)]

@@ -58,13 +58,7 @@ impl XyChart {
             (Some(_), FigureSize::Half) => 370.0 + legend.height(),
         };
         let (name, title, caption) = (&self.name, &self.title, &self.caption);
-        let sheet = Sheet {
-            name,
-            title,
-            caption,
-            size: self.size,
-            body_height,
-        };
+        let sheet = Sheet { name, title, caption, size: self.size, body_height };
         sheet.draw(|area| {
             let rest = legend.draw(area, Y_LABEL_HEIGHT)?;
             match &scales {
@@ -75,16 +69,9 @@ impl XyChart {
     }
 
     fn draw_data(&self, area: &Area<'_>, x: &Scale, y: &Scale) -> DrawResult {
-        let tick_width = y
-            .tick_labels()
-            .map(|label| text_width(label, TICK_SIZE))
-            .fold(0.0, f64::max);
+        let tick_width = y.tick_labels().map(|label| text_width(label, TICK_SIZE)).fold(0.0, f64::max);
         let y_label = cut_text(&self.y.label(), LABEL_SIZE, self.size.width() - 2.0 * MARGIN);
-        area.draw_text(
-            &y_label,
-            &text_style(LABEL_SIZE, &MUTED, HPos::Left),
-            (px(MARGIN), px(14.0)),
-        )?;
+        area.draw_text(&y_label, &text_style(LABEL_SIZE, &MUTED, HPos::Left), (px(MARGIN), px(14.0)))?;
         let mut chart = ChartBuilder::on(area)
             .margin_top(px(Y_LABEL_HEIGHT))
             .margin_left(px(MARGIN))
@@ -130,11 +117,7 @@ impl XyChart {
         let area = chart.plotting_area();
         let (x, y) = (area.as_coord_spec().x_spec(), area.as_coord_spec().y_spec());
         for guide in &self.guides {
-            let (axis, scale) = if guide.vertical {
-                (&self.x, x)
-            } else {
-                (&self.y, y)
-            };
+            let (axis, scale) = if guide.vertical { (&self.x, x) } else { (&self.y, y) };
             if !axis.can_show(guide.at) || !scale.contains(guide.at) {
                 continue;
             }
@@ -152,11 +135,8 @@ impl XyChart {
                 (false, false) => ((x.value(1.0), guide.at), (px(-6.0), px(-10.0)), HPos::Right),
                 (false, true) => ((x.value(1.0), guide.at), (px(-6.0), px(12.0)), HPos::Right),
             };
-            let words = Text::new(
-                cut_text(&guide.label, 12.0, 260.0),
-                offset,
-                text_style(12.0, &GUIDE, anchor),
-            );
+            let words =
+                Text::new(cut_text(&guide.label, 12.0, 260.0), offset, text_style(12.0, &GUIDE, anchor));
             area.draw(&(EmptyElement::at(place) + words))?;
         }
         Ok(())
@@ -209,50 +189,26 @@ impl XyChart {
     /// Axes that cover points, lines and guides; a band may stretch the vertical one by a quarter at either side.
     /// `None` when there is nothing to draw.
     fn scales(&self) -> Option<(Scale, Scale)> {
-        let n_ticks = if self.size == FigureSize::Wide {
-            (8, 7)
-        } else {
-            (6, 6)
-        };
-        let drawn = self
-            .series
-            .iter()
-            .flat_map(|series| series.points.iter().chain(&series.line));
+        let n_ticks = if self.size == FigureSize::Wide { (8, 7) } else { (6, 6) };
+        let drawn = self.series.iter().flat_map(|series| series.points.iter().chain(&series.line));
         let points: Vec<(f64, f64)> = drawn.copied().filter(|&point| self.can_show(point)).collect();
-        let bands: Vec<(f64, f64, f64)> = self
-            .series
-            .iter()
-            .flat_map(|series| self.shown_band(series))
-            .collect();
+        let bands: Vec<(f64, f64, f64)> =
+            self.series.iter().flat_map(|series| self.shown_band(series)).collect();
         let guides = |vertical| {
-            self.guides
-                .iter()
-                .filter(move |guide| guide.vertical == vertical)
-                .map(|guide| guide.at)
+            self.guides.iter().filter(move |guide| guide.vertical == vertical).map(|guide| guide.at)
         };
         let band_ends = || bands.iter().flat_map(|&(_, low, high)| [low, high]);
         if points.is_empty() {
             bands.first()?;
-            let x = Scale::fit(
-                &self.x,
-                bands.iter().map(|band| band.0).chain(guides(true)),
-                n_ticks.0,
-            )?;
+            let x = Scale::fit(&self.x, bands.iter().map(|band| band.0).chain(guides(true)), n_ticks.0)?;
             let y = Scale::fit(&self.y, band_ends().chain(guides(false)), n_ticks.1)?;
             return Some((x, y));
         }
-        let x = Scale::fit(
-            &self.x,
-            points.iter().map(|point| point.0).chain(guides(true)),
-            n_ticks.0,
-        )?;
+        let x = Scale::fit(&self.x, points.iter().map(|point| point.0).chain(guides(true)), n_ticks.0)?;
         let ys = || points.iter().map(|point| point.1).chain(guides(false));
         let tight = Scale::fit(&self.y, ys(), n_ticks.1)?;
         let near = |value: &f64| (-0.25..1.25).contains(&tight.fraction(*value));
-        Some((
-            x,
-            Scale::fit(&self.y, ys().chain(band_ends().filter(near)), n_ticks.1)?,
-        ))
+        Some((x, Scale::fit(&self.y, ys().chain(band_ends().filter(near)), n_ticks.1)?))
     }
 
     /// The part of a band that both axes can show.
@@ -268,19 +224,9 @@ impl XyChart {
             let band = self.shown_band(series).len() > 1;
             let nothing = !(marker || line || band);
             let name = format!("{}{}", series.name, if nothing { " (no data)" } else { "" });
-            LegendEntry {
-                name,
-                color: series.color,
-                marker: marker || nothing,
-                line,
-                band,
-            }
+            LegendEntry { name, color: series.color, marker: marker || nothing, line, band }
         };
-        self.series
-            .iter()
-            .filter(|series| !series.name.is_empty())
-            .map(entry)
-            .collect()
+        self.series.iter().filter(|series| !series.name.is_empty()).map(entry).collect()
     }
 }
 
@@ -326,10 +272,7 @@ mod tests {
     #[test]
     fn every_degenerate_input_draws_something() {
         let point = || vec![(0.3, 0.3)];
-        let nothing = [
-            vec![],
-            vec![Series::new("a", 0).points(vec![(f64::NAN, f64::NAN)])],
-        ];
+        let nothing = [vec![], vec![Series::new("a", 0).points(vec![(f64::NAN, f64::NAN)])]];
         for series in nothing {
             assert!(svg(&chart(series)).contains("no data"));
         }
@@ -341,21 +284,9 @@ mod tests {
         ];
         for series in few {
             for size in [FigureSize::Wide, FigureSize::Half] {
-                for axis in [
-                    Axis::linear("", ""),
-                    Axis::log("", ""),
-                    Axis::linear("", "").range(0.2, 0.4),
-                ] {
-                    let drawn = svg(&XyChart {
-                        size,
-                        x: axis,
-                        ..chart(vec![series.clone()])
-                    });
-                    assert!(
-                        !drawn.contains("no data") && !drawn.contains("NaN"),
-                        "{}",
-                        series.name
-                    );
+                for axis in [Axis::linear("", ""), Axis::log("", ""), Axis::linear("", "").range(0.2, 0.4)] {
+                    let drawn = svg(&XyChart { size, x: axis, ..chart(vec![series.clone()]) });
+                    assert!(!drawn.contains("no data") && !drawn.contains("NaN"), "{}", series.name);
                 }
             }
         }
