@@ -16,15 +16,14 @@ use crate::{UsageError, backend, interrupt, n_workers};
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     let config =
         ParityConfig::preset(&args.preset, &args.set).map_err(|error| UsageError(error.to_string()))?;
-    let n_evals_per_epoch = config.finetune.n_checkpoints_per_epoch;
     let device = backend::device();
     let study = ParityStudy::new(config, options(args))?;
     let estimate = study.estimate(&device);
     if args.dry_run && args.json {
-        print_json(&plan_json(args, &study, estimate, n_evals_per_epoch))?;
+        print_json(&plan_json(args, &study, estimate))?;
         return Ok(ExitCode::SUCCESS);
     }
-    print_plan(&plan_text(args, &study, estimate, n_evals_per_epoch), args)?;
+    print_plan(&plan_text(args, &study, estimate), args)?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
@@ -61,7 +60,6 @@ fn plan_text(
     args: &ReproduceArgs,
     study: &ParityStudy,
     estimate: Estimate,
-    n_evals_per_epoch: usize,
 ) -> String {
     let data = match (study.provenance(), study.stand_in_reason()) {
         (Provenance::Real, _) => "real images".to_owned(),
@@ -77,13 +75,14 @@ fn plan_text(
     format!(
         "study    parity, preset {}, seed {}\n\
          data     {data}\n\
-         runs     {}, each measured {n_evals_per_epoch} times an epoch; {} at a time\n\
+         runs     {}, {} at a time; {} measured checkpoints\n\
          expect   about {} and {} MiB of memory\n\
          out      {}\n\n",
         args.preset,
         args.seed,
         study.n_runs(),
         n_workers(args.workers),
+        study.n_checkpoints(),
         duration_text(estimate.time),
         estimate.memory >> 20,
         out_dir(args).display(),
@@ -94,7 +93,6 @@ fn plan_json(
     args: &ReproduceArgs,
     study: &ParityStudy,
     estimate: Estimate,
-    n_evals_per_epoch: usize,
 ) -> serde_json::Value {
     json!({
         "study": "parity",
@@ -103,7 +101,7 @@ fn plan_json(
         "data": study.provenance(),
         "stand_in_reason": study.stand_in_reason(),
         "n_runs": study.n_runs(),
-        "n_evals_per_epoch": n_evals_per_epoch,
+        "n_checkpoints": study.n_checkpoints(),
         "n_workers": n_workers(args.workers),
         "expected_seconds": estimate.time.as_secs_f64(),
         "expected_memory_bytes": estimate.memory,

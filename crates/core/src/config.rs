@@ -1,11 +1,13 @@
 //! Configs: a preset's TOML text, changed by `--set`, checked once.
 
+use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::atomic::write_atomic;
 use crate::error::CoreError;
 
 /// Reads a config from TOML `text`, after `assignments` of the form `table.key=value`.
@@ -27,6 +29,25 @@ pub fn load_config<C: DeserializeOwned>(
         set(&mut table, assignment)?;
     }
     table.try_into().map_err(|e: toml::de::Error| invalid(e.to_string().trim_end().to_owned()))
+}
+
+/// Reads a TOML file.
+///
+/// # Errors
+/// [`CoreError::Read`] when it cannot be read, [`CoreError::Config`] when it does not make a `C`.
+pub fn read_toml<C: DeserializeOwned>(path: &Path) -> Result<C, CoreError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| CoreError::Read { path: path.to_owned(), source })?;
+    load_config(&text, path, &[])
+}
+
+/// Writes a TOML file, whole or not at all.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_toml<C: Serialize>(path: &Path, config: &C) -> Result<(), CoreError> {
+    let text = toml::to_string(config).expect("configs are plain data with string keys");
+    write_atomic(path, text.as_bytes())
 }
 
 /// A short fingerprint (16 hexadecimal digits) of anything that serializes: equal values, equal fingerprints.

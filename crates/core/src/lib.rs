@@ -16,6 +16,6 @@ mod error;
 mod seed;
 
 pub use atomic::{read_json_lines, write_atomic, write_json, write_json_lines};
-pub use config::{fingerprint, load_config};
+pub use config::{fingerprint, load_config, read_toml, write_toml};
 pub use error::CoreError;
 pub use seed::Seed;

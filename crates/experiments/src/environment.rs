@@ -1,8 +1,9 @@
 //! What a study ran on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use razor_core::write_atomic;
+use razor_core::{read_toml, write_toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ExperimentError;
@@ -25,8 +26,18 @@ pub struct Environment {
 }
 
 impl Environment {
-    pub(crate) fn write(&self, path: &Path) -> Result<(), ExperimentError> {
-        let text = toml::to_string(self).expect("an environment is plain text");
-        Ok(write_atomic(path, text.as_bytes())?)
+    pub(crate) fn write(&self, study_dir: &Path) -> Result<(), ExperimentError> {
+        Ok(write_toml(&study_dir.join("env.toml"), self)?)
+    }
+
+    /// What a rerun needs to know, for the summary: not the number of workers, on which nothing depends. Empty when the
+    /// file is gone.
+    pub(crate) fn lines(study_dir: &Path) -> BTreeMap<String, String> {
+        let Ok(Self { razor, commit, burn, backend, platform, .. }) = read_toml(&study_dir.join("env.toml")) else {
+            return BTreeMap::new();
+        };
+        let pairs =
+            [("razor", razor), ("commit", commit), ("burn", burn), ("backend", backend), ("platform", platform)];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

@@ -30,6 +30,7 @@ mod gaussian;
 mod mixture;
 mod page;
 mod random;
+mod study;
 mod tables;
 
 use razor_core::Seed;
@@ -43,6 +44,7 @@ pub use mixture::{
 };
 pub use page::theory_report;
 pub use random::{RandomBandit, RandomBanditConfig};
+pub use study::{THEORY_PRESETS, TheoryStudy, is_theory_study, redraw_theory_report};
 
 use descent::Pace;
 

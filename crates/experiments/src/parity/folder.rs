@@ -8,11 +8,10 @@
 //! A run is a few seconds long, so it has no checkpoint to resume from: one that has no `done` is started afresh, and
 //! gives the same bytes, as everything random in it comes from its config.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use razor_core::{read_json_lines, write_atomic, write_json_lines};
+use razor_core::{read_json_lines, read_toml, write_atomic, write_json_lines, write_toml};
 use razor_models::MlpWeights;
 use serde::{Deserialize, Serialize};
 
@@ -69,18 +68,11 @@ impl StudyFolder {
         if !path.is_file() {
             return Err(ExperimentError::NoStudy { path: self.path.clone(), missing: "config.toml" });
         }
-        read_toml(&path)
-    }
-
-    /// What the study ran on, line by line; empty when the file is gone.
-    pub(crate) fn read_environment(&self) -> BTreeMap<String, String> {
-        let text = fs::read_to_string(self.path.join("env.toml")).unwrap_or_default();
-        let table: toml::Table = text.parse().unwrap_or_default();
-        table.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect()
+        Ok(read_toml(&path)?)
     }
 
     pub(crate) fn write_config(&self, config: &StudyConfig) -> Result<(), ExperimentError> {
-        write_toml(&self.path.join("config.toml"), config)
+        Ok(write_toml(&self.path.join("config.toml"), config)?)
     }
 
     /// Writes a run; `done` comes last.
@@ -162,15 +154,4 @@ fn clear(dir: &Path) -> Result<(), ExperimentError> {
         }),
         _ => Ok(()),
     }
-}
-
-fn write_toml<C: Serialize>(path: &Path, config: &C) -> Result<(), ExperimentError> {
-    let text = toml::to_string(config).expect("configs are plain data with string keys");
-    Ok(write_atomic(path, text.as_bytes())?)
-}
-
-fn read_toml<C: serde::de::DeserializeOwned>(path: &Path) -> Result<C, ExperimentError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| ExperimentError::Record { path: path.to_owned(), message: error.to_string() })?;
-    Ok(razor_core::load_config(&text, path, &[])?)
 }

@@ -11,6 +11,7 @@ use razor_report::{
     residual_table, write_report,
 };
 
+use crate::environment::Environment;
 use crate::error::ExperimentError;
 use crate::parity::figures::{
     dynamics_figures, frontier_figure, law_figure, pareto_figure, predictor_figure, residual_figure,
@@ -343,7 +344,7 @@ fn provenance(measured: &Measured) -> Vec<DataFile> {
 
 /// What a rerun needs to know. Not the number of workers or anything else that must not matter.
 fn environment(folder: &StudyFolder, measured: &Measured) -> BTreeMap<String, String> {
-    let mut lines = folder.read_environment();
+    let mut lines = Environment::lines(&folder.path);
     lines.insert("seed".to_owned(), measured.config.seed.to_string());
     lines
 }

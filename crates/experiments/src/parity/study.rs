@@ -119,6 +119,12 @@ impl ParityStudy {
         self.plan.runs.len()
     }
 
+    /// Number of times that a policy is measured in all runs together.
+    pub fn n_checkpoints(&self) -> usize {
+        let per_epoch = self.config.finetune.n_checkpoints_per_epoch;
+        self.plan.runs.iter().map(|run| run.config.run.setting.n_epochs * per_epoch).sum()
+    }
+
     /// What the study will cost on this machine, from a short measurement.
     pub fn estimate(&self, device: &Device) -> Estimate {
         single_threaded(|| {
@@ -215,7 +221,7 @@ impl ParityStudy {
             }
         }
         folder.write_config(&config)?;
-        self.options.environment.write(&folder.path.join("env.toml"))?;
+        self.options.environment.write(&folder.path)?;
         Ok(folder)
     }
 
