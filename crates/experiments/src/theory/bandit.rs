@@ -116,7 +116,7 @@ pub(super) fn logit(p: f64) -> f64 {
 pub(super) mod tests {
     use super::*;
 
-    /// The bandit of the notes: π₀ = (.35, .25, .20, .12, .08), answers 2 and 4 right.
+    /// A bandit worked out by hand: π₀ = (.35, .25, .20, .12, .08), answers 2 and 4 right.
     pub(in crate::theory) fn example() -> Bandit {
         Bandit { base: vec![0.35, 0.25, 0.20, 0.12, 0.08], right: vec![2, 4] }
     }

@@ -23,7 +23,7 @@ pub struct TheoryGate {
 pub struct GateCheck {
     /// What is measured.
     pub claim: String,
-    /// Figure of the notes, in nats.
+    /// Figure worked out by hand, in nats.
     pub expected: f64,
     /// Figure measured, in nats.
     pub found: f64,
@@ -31,7 +31,7 @@ pub struct GateCheck {
     pub pass: bool,
 }
 
-/// Figures of the notes, and the distance that still counts as equal, in nats.
+/// Figures worked out by hand, and the distance that still counts as equal, in nats.
 const MINIMUM: f64 = 0.994;
 const MINIMUM_AT_TARGET: f64 = 0.986;
 const POLICY_GRADIENT: f64 = 1.357;

@@ -36,7 +36,7 @@ pub fn theory_report(
         verdict: verdict(result),
         gates: vec![Gate {
             id: gate.id,
-            claim: "KL(π‖π₀) on the bandit of the notes within 1e-3 nats: exact EM 0.994 and natural gradient 0.986, both \
+            claim: "KL(π‖π₀) on the five-answer bandit within 1e-3 nats: exact EM 0.994 and natural gradient 0.986, both \
                     at the minimum; policy gradient 1.357, not at the minimum; annotator 2.120"
                 .to_owned(),
             pass: Some(gate.pass),
