@@ -96,7 +96,7 @@ fn values_and_gradients_of_every_loss_agree() {
             let gradient = host(logits.grad(&value.backward()).unwrap());
             (host(value), gradient)
         });
-        // A few f32 roundings (6e-8) of sums of ten logs below 10: exp, log and the order of sums are the backend's own.
+        // A few f32 roundings (6e-8) of sums of logs below 10: exp, log and the order of sums are the backend's own.
         assert_close(&flex.0, &ndarray.0, 1e-6, name);
         assert_close(&flex.1, &ndarray.1, 1e-6, &format!("gradient of {name}"));
     }

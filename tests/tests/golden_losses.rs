@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use razor_models::MlpWeights;
+use razor_models::{HostMlp, MlpWeights};
 use razor_tensor::{distribution_l2, kl_divergence, log_probs, total_variation, weighted_cross_entropy};
 use razor_trainers::{
     AdamW, AdamWConfig, Advantage, LabelGroups, kl_penalty, oracle_log_probs, policy_gradient_weights,
@@ -61,7 +61,8 @@ impl Golden {
     }
 
     fn labels(&self, name: &str, device: &Device) -> Tensor<1, Int> {
-        let labels: Vec<i32> = self.integers(name).into_iter().map(|label| i32::try_from(label).unwrap()).collect();
+        let labels: Vec<i32> =
+            self.integers(name).into_iter().map(|label| i32::try_from(label).unwrap()).collect();
         Tensor::from_data(TensorData::from(&labels[..]), device)
     }
 }
@@ -127,7 +128,8 @@ fn log_probabilities_agree() {
 #[test]
 fn divergences_agree_row_by_row() {
     let (golden, device) = (Golden::open(), Device::flex());
-    let [policy, reference] = ["logits", "reference_logits"].map(|name| log_probs(golden.tensor(name, &device)));
+    let [policy, reference] =
+        ["logits", "reference_logits"].map(|name| log_probs(golden.tensor(name, &device)));
     let (p, q) = (|| policy.clone(), || reference.clone());
     for (name, found) in [
         ("kl_reference_to_policy", kl_divergence(q(), p())),
@@ -204,7 +206,8 @@ fn losses_with_a_kl_penalty_agree() {
 #[test]
 fn simpo_agrees() {
     assert_loss("simpo", |golden, policy, _| {
-        let [chosen, rejected] = ["labels", "rejected_labels"].map(|name| golden.labels(name, &policy.device()));
+        let [chosen, rejected] =
+            ["labels", "rejected_labels"].map(|name| golden.labels(name, &policy.device()));
         simpo_loss(policy, chosen, rejected)
     });
 }
@@ -221,25 +224,46 @@ fn saved_by_pytorch(golden: &Golden, path: &Path) {
     safetensors::serialize_to_file(renamed, None, path).unwrap();
 }
 
-#[test]
-fn a_network_from_pytorch_gives_the_same_logits_loss_and_gradients() {
-    let (golden, device) = (Golden::open(), Device::flex().autodiff());
+fn pytorch_network(golden: &Golden) -> MlpWeights {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.safetensors");
-    saved_by_pytorch(&golden, &path);
-    let policy = MlpWeights::load(&path, &[13, 8, 6, N_LABELS]).unwrap().to_mlp(&device);
+    saved_by_pytorch(golden, &path);
+    MlpWeights::load(&path, &[13, 8, 6, N_LABELS]).unwrap()
+}
 
+#[test]
+fn the_graph_gives_logits_loss_and_gradients_of_a_network_from_pytorch() {
+    let (golden, device) = (Golden::open(), Device::flex().autodiff());
+    let policy = pytorch_network(&golden).to_mlp(&device);
     let logits = policy.forward(golden.tensor("mlp.inputs", &device));
-    assert_close(&host(logits.clone().inner()), &golden.truth("mlp.logits"), "logits");
+    assert_close(&host(logits.clone()), &golden.truth("mlp.logits"), "logits");
     let loss = sft_loss(log_probs(logits), golden.labels("mlp.labels", &device));
-    assert_close(&host(loss.clone().inner()), &golden.truth("mlp.loss"), "loss");
+    assert_close(&host(loss.clone()), &golden.truth("mlp.loss"), "loss");
     let gradients = loss.backward();
-    for (layer_idx, layer) in policy.layers.iter().enumerate() {
-        let name = format!("mlp.grad.fc{}", layer_idx + 1);
+    for (layer, name) in policy.layers.iter().zip(["fc1", "fc2", "fc3"]) {
         let weight = layer.weight.val().grad(&gradients).unwrap().transpose(); // [out, in], as in PyTorch
-        assert_close(&host(weight), &golden.truth(&format!("{name}.weight")), &name);
         let bias = layer.bias.as_ref().unwrap().val().grad(&gradients).unwrap();
-        assert_close(&host(bias), &golden.truth(&format!("{name}.bias")), &name);
+        assert_close(&host(weight), &golden.truth(&format!("mlp.grad.{name}.weight")), name);
+        assert_close(&host(bias), &golden.truth(&format!("mlp.grad.{name}.bias")), name);
+    }
+}
+
+#[test]
+fn the_training_passes_give_logits_and_gradients_of_a_network_from_pytorch() {
+    let (golden, device) = (Golden::open(), Device::flex().autodiff());
+    let mut policy = HostMlp::new(&pytorch_network(&golden));
+    let inputs = golden.input("mlp.inputs");
+    let logits = table(policy.forward(&inputs).to_vec(), &device).require_grad();
+    assert_close(&host(logits.clone()), &golden.truth("mlp.logits"), "logits");
+    let loss = sft_loss(log_probs(logits.clone()), golden.labels("mlp.labels", &device));
+    policy.backward(&inputs, &host(logits.grad(&loss.backward()).unwrap()));
+    let mut gradients = policy.parameters_mut().map(|(_, gradient)| gradient.to_vec());
+    for (name, n_outputs) in [("fc1", 8), ("fc2", 6), ("fc3", N_LABELS)] {
+        let weight = gradients.next().unwrap(); // [in, out]
+        let columns = (0..n_outputs).flat_map(|column| weight.iter().skip(column).step_by(n_outputs));
+        let weight: Vec<f32> = columns.copied().collect(); // [out, in], as in PyTorch
+        assert_close(&weight, &golden.truth(&format!("mlp.grad.{name}.weight")), name);
+        assert_close(&gradients.next().unwrap(), &golden.truth(&format!("mlp.grad.{name}.bias")), name);
     }
 }
 

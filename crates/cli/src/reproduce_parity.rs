@@ -56,11 +56,7 @@ fn options(args: &ReproduceArgs) -> StudyOptions {
     }
 }
 
-fn plan_text(
-    args: &ReproduceArgs,
-    study: &ParityStudy,
-    estimate: Estimate,
-) -> String {
+fn plan_text(args: &ReproduceArgs, study: &ParityStudy, estimate: Estimate) -> String {
     let data = match (study.provenance(), study.stand_in_reason()) {
         (Provenance::Real, _) => "real images".to_owned(),
         (Provenance::Procedural, None) => "PROCEDURAL stand-ins, as --procedural says".to_owned(),
@@ -89,11 +85,7 @@ fn plan_text(
     )
 }
 
-fn plan_json(
-    args: &ReproduceArgs,
-    study: &ParityStudy,
-    estimate: Estimate,
-) -> serde_json::Value {
+fn plan_json(args: &ReproduceArgs, study: &ParityStudy, estimate: Estimate) -> serde_json::Value {
     json!({
         "study": "parity",
         "preset": args.preset,

@@ -33,11 +33,17 @@ impl Environment {
     /// What a rerun needs to know, for the summary: not the number of workers, on which nothing depends. Empty when the
     /// file is gone.
     pub(crate) fn lines(study_dir: &Path) -> BTreeMap<String, String> {
-        let Ok(Self { razor, commit, burn, backend, platform, .. }) = read_toml(&study_dir.join("env.toml")) else {
+        let Ok(Self { razor, commit, burn, backend, platform, .. }) = read_toml(&study_dir.join("env.toml"))
+        else {
             return BTreeMap::new();
         };
-        let pairs =
-            [("razor", razor), ("commit", commit), ("burn", burn), ("backend", backend), ("platform", platform)];
+        let pairs = [
+            ("razor", razor),
+            ("commit", commit),
+            ("burn", burn),
+            ("backend", backend),
+            ("platform", platform),
+        ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

@@ -54,6 +54,8 @@ pub struct Summary {
 pub enum DataKind {
     /// The data sets that the study names.
     Real,
+    /// No data set at all: the study is arithmetic.
+    None,
     /// A stand-in that the project generated; figures are not those of the real data sets.
     Procedural,
 }

@@ -32,7 +32,7 @@ pub fn theory_report(
         schema: SUMMARY_SCHEMA.to_owned(),
         study: "theory".to_owned(),
         preset: preset.to_owned(),
-        data: DataKind::Real,
+        data: DataKind::None,
         verdict: verdict(result),
         gates: vec![Gate {
             id: gate.id,

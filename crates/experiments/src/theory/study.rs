@@ -54,7 +54,12 @@ impl TheoryStudy {
     /// # Errors
     /// [`ExperimentError::StudyExists`] or [`ExperimentError::OtherStudy`] when the folder is taken, the former only without
     /// `resume`; [`ExperimentError::Core`] when a file cannot be written.
-    pub fn run(&self, dir: &Path, resume: bool, environment: &Environment) -> Result<Summary, ExperimentError> {
+    pub fn run(
+        &self,
+        dir: &Path,
+        resume: bool,
+        environment: &Environment,
+    ) -> Result<Summary, ExperimentError> {
         let path = dir.join("config.toml");
         if path.is_file() {
             if read_toml::<Self>(&path).ok().as_ref() != Some(self) {
