@@ -136,11 +136,11 @@ fn training_takes_both_to_the_same_weights() {
     for (name, loss) in LOSSES {
         let [flex, ndarray] = devices().map(|device| train(loss, 20, &device));
         for (layer, (flex, ndarray)) in flex.0.iter().zip(&ndarray.0).enumerate() {
-            assert_close(flex, ndarray, 2e-6, &format!("{name}: gradient of parameter {layer}"));
+            assert_close(flex, ndarray, 2e-7, &format!("{name}: gradient of parameter {layer}"));
         }
         for (flex, ndarray) in flex.1.parameters.iter().zip(&ndarray.1.parameters) {
-            // Twenty steps of 1e-2, in which rounding passes through gradients divided by at least 1e-4.
-            assert_close(&flex.values, &ndarray.values, 1e-4, &format!("{name}: {}", flex.name));
+            // Twenty steps of 1e-2, in which rounding passes through gradients divided by at least 1e-4; 6e-7 was seen.
+            assert_close(&flex.values, &ndarray.values, 1e-5, &format!("{name}: {}", flex.name));
         }
     }
 }
