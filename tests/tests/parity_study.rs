@@ -191,6 +191,9 @@ fn an_interrupted_study_resumes_to_the_same_bytes() {
     fs::remove_file(student.join("done")).unwrap();
     fs::write(student.join("evals.jsonl"), b"{\"step\":4,\"learn").unwrap();
     fs::write(student.join("steps.jsonl.4242.partial"), b"{\"step\":8").unwrap();
+    for half in ["summary.json.4242.partial", "bases/s0/model.safetensors.4242.partial"] {
+        fs::write(copy.path().join(half), b"{").unwrap();
+    }
     let begun = run_dir(copy.path(), "sft2-lr1.00e-3");
     for file in ["done", "evals.jsonl"] {
         fs::remove_file(begun.join(file)).unwrap();
@@ -223,7 +226,7 @@ fn a_study_is_not_taken_without_resume_nor_by_another() {
     assert!(taken.contains("8 of 8 runs done") && taken.contains("--resume"), "{taken}");
     let resumed = Execution { resume: true, ..FRESH };
     for (other, difference) in [
-        (Execution { seed: 1, ..resumed }, "images differ"), // procedural images are made from the seed
+        (Execution { seed: 1, ..resumed }, "seed differs"), // its procedural images differ too
         (Execution { assignment: Some("finetune.group_size=8"), ..resumed }, "--set values differ"),
         (Execution { assignment: Some("measure.n_resamples=21"), ..FRESH }, "--set values differ"),
         (Execution { assignment: Some("data.n_test=121"), ..resumed }, "images differ"),

@@ -75,6 +75,21 @@ impl StudyFolder {
         Ok(write_toml(&self.path.join("config.toml"), config)?)
     }
 
+    /// Removes half-written files that a killed study left outside of its runs.
+    pub(crate) fn clear_partials(&self) -> Result<(), ExperimentError> {
+        let bases = files_in(&self.path.join("bases"))?;
+        let mut dirs = vec![self.path.clone(), self.path.join("figures"), self.path.join("tables")];
+        dirs.extend(bases);
+        for dir in dirs {
+            for path in
+                files_in(&dir)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "partial"))
+            {
+                fs::remove_file(&path).map_err(|error| unreadable(&path, "cannot be removed", &error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a run; `done` comes last.
     pub(crate) fn write_run(
         &self,
@@ -143,6 +158,19 @@ impl StudyFolder {
 
 fn checkpoint_path(run_dir: &Path, step: usize) -> PathBuf {
     run_dir.join("checkpoints").join(step.to_string()).join("model.safetensors")
+}
+
+/// What is in a folder; nothing when it is not there or is no folder.
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>, ExperimentError> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    entries.map_err(|error| unreadable(dir, "cannot be listed", &error))
+}
+
+fn unreadable(path: &Path, what: &str, error: &std::io::Error) -> ExperimentError {
+    ExperimentError::Record { path: path.to_owned(), message: format!("{what}: {error}") }
 }
 
 /// Removes what an interrupted run left behind.

@@ -199,10 +199,11 @@ impl ParityStudy {
         if folder.path.join("config.toml").is_file() {
             let earlier = folder.read_config()?;
             if earlier != config {
-                let difference = if earlier.images != config.images {
-                    "its images differ"
-                } else if earlier.seed != config.seed {
+                // The seed first: procedural images differ with it.
+                let difference = if earlier.seed != config.seed {
                     "its seed differs"
+                } else if earlier.images != config.images {
+                    "its images differ"
                 } else {
                     "its preset or --set values differ"
                 };
@@ -220,6 +221,7 @@ impl ParityStudy {
                 });
             }
         }
+        folder.clear_partials()?;
         folder.write_config(&config)?;
         self.options.environment.write(&folder.path)?;
         Ok(folder)
