@@ -40,7 +40,7 @@ impl Column {
         let is_fraction = matches!(self.format, Some(NumberFormat::Percent(_)));
         let unit = if is_fraction { "" } else { self.unit.as_str() };
         let words = format!("{} {unit}", self.title);
-        let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
     }
 }
