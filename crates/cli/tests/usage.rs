@@ -160,7 +160,7 @@ fn a_folder_that_holds_a_study_is_not_taken_without_resume() {
 
     assert_refused(&razor(dir.path(), &arguments), 1, &["runs/theory-smoke", "--resume", "--out"]);
     let other_seed = razor(dir.path(), &[&arguments[..], &["--resume", "--seed", "1"]].concat());
-    assert_refused(&other_seed, 1, &["another study", "--out"]);
+    assert_refused(&other_seed, 1, &["another config", "--out"]);
     let again = razor(dir.path(), &[&arguments[..], &["--resume", "--json"]].concat());
     assert_eq!(again.status.code(), Some(0), "{again:?}");
     assert_eq!(fs::read(&summary).unwrap(), before, "the same study gives the same bytes");
