@@ -23,7 +23,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 
-/// Tensors come and go many times a step; glibc maps and unmaps each of them, which halves the speed of training.
+/// Tensors come and go many times a step, and glibc maps and unmaps each large one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,7 +1,6 @@
 //! AdamW in one pass over each parameter.
 //!
-//! Burn's own AdamW is a chain of a dozen tensor operations, which on the CPU costs as much as the forward pass of a
-//! small network. This one updates weights and both moments in place, in one loop over plain slices. It equals
+//! Burn's own AdamW is a chain of a dozen tensor operations, each of which goes over all weights again. This one updates weights and both moments in place, in one loop over plain slices. It equals
 //! PyTorch's AdamW (golden test) and Burn's (unit test).
 //!
 //! Source: decoupled weight decay, arXiv 1711.05101, algorithm 2, with the learning rate multiplying the decay as

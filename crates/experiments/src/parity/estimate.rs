@@ -23,9 +23,10 @@ pub struct Estimate {
 
 /// Training steps that are timed.
 const N_TIMED_STEPS: usize = 40;
-/// Weight change, spectral norm and CKNNA of one measurement, in training steps of batch 64 (measured).
+/// Weight change, spectral norm and CKNNA of one measurement, in training steps of batch 64. This and the next are rough
+/// guesses: they only weigh measurements against steps.
 const MEASUREMENT_STEPS: f64 = 60.0;
-/// A forward pass that keeps and compares activations costs this much of a plain one (measured).
+/// A forward pass that keeps and compares activations costs this much of a plain one.
 const ACTIVATION_FACTOR: f64 = 1.5;
 /// Program, libraries and allocator.
 const PROGRAM_BYTES: u64 = 60 << 20;
