@@ -18,6 +18,7 @@
 //! # Ok::<(), razor_data::DataError>(())
 //! ```
 
+mod answer;
 mod dataset;
 mod error;
 mod fetch;
@@ -40,6 +41,7 @@ mod state;
 mod testing;
 mod unpack;
 
+pub use answer::{Answer, ChoiceOption, ToolCall};
 pub use dataset::{DatasetId, Provenance, Split};
 pub use error::{DataError, Looked};
 pub use fetch::{FetchEvent, Fetched, fetch};

@@ -1,0 +1,1 @@
+//! Rewards: whether a completion answers its task, and why.
