@@ -14,14 +14,28 @@
 //! assert_eq!(logits.dims(), [2, 3]);
 //! ```
 
+mod checkpoint;
+mod decoder;
 mod error;
+mod generate;
 mod host_mlp;
+mod lm_config;
+mod lm_fields;
 mod mlp;
+mod rope_config;
 mod sampling;
+mod strict_json;
 mod weights;
 
+pub use checkpoint::{HostData, HostTensor};
+pub use decoder::{Decoder, HiddenStates, KvCache, NoTap, ParameterRef, Tap, TokenRows};
 pub use error::ModelError;
+pub use generate::{
+    Completion, Draw, GenerationLimits, GenerationRequest, Sampling, StopReason, generate, sample_token,
+};
 pub use host_mlp::HostMlp;
+pub use lm_config::{Family, LmConfig, TensorSpec};
 pub use mlp::Mlp;
+pub use rope_config::RopeScaling;
 pub use sampling::sample_label;
 pub use weights::{HostParameter, MlpWeights};

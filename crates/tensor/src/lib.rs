@@ -14,9 +14,17 @@
 //! ```
 
 mod divergence;
+#[cfg(feature = "flex")]
+mod host;
+#[cfg(feature = "flex")]
+mod kernel;
+mod layer;
 mod log_prob;
 mod loss;
+#[cfg(feature = "flex")]
+mod simd_exp;
 
 pub use divergence::{distribution_l2, kl_divergence, total_variation};
+pub use layer::{KvSlots, RotaryAngles, causal_attention, linear, rms_norm, rotate_halves, swiglu};
 pub use log_prob::{label_log_probs, log_probs};
 pub use loss::weighted_cross_entropy;

@@ -1,0 +1,72 @@
+//! Rotary position embedding over the two halves of a head.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Angles of the positions of a batch.
+#[derive(Debug, Clone)]
+pub struct RotaryAngles {
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+}
+
+impl RotaryAngles {
+    /// Angles of `positions`, one per row of tokens, for a head with the given inverse frequencies (radians per position).
+    ///
+    /// The angle is a product in f32, as `transformers` computes it.
+    ///
+    /// # Shapes
+    /// - `positions`: `[N]`
+    /// - `inv_frequencies`: `[C / 2]`
+    pub fn new(positions: &[usize], inv_frequencies: &[f32], device: &Device) -> Self {
+        let angles =
+            positions.iter().flat_map(|&position| inv_frequencies.iter().map(move |f| position as f32 * f));
+        let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f32::sin_cos).unzip();
+        let dims = [positions.len(), inv_frequencies.len()];
+        let tensor = |numbers| Tensor::from_data(TensorData::new(numbers, dims), device);
+        Self { cos: tensor(cos), sin: tensor(sin) }
+    }
+}
+
+/// Rotates channel `c` of each head together with channel `c + C/2`, by the angle of its position.
+///
+/// Qwen2 and Llama in Hugging Face's layout; the original Llama code and Burn's own module pair neighbouring channels.
+/// Paper: arXiv 2104.09864, section 3.2.
+///
+/// # Shapes
+/// - `heads`: `[N, H, C]`
+/// - `angles`: of N positions
+/// - returns: `[N, H, C]`
+pub fn rotate_halves(heads: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    let heads = match on_cpu(heads, angles) {
+        Ok(result) => return result,
+        Err(heads) => heads,
+    };
+    let [n, n_heads, channels] = heads.dims();
+    let half = channels / 2;
+    let spread = |angles: &Tensor<2>| -> Tensor<3> {
+        angles.clone().cast(heads.dtype()).unsqueeze_dim::<3>(1) // [N, 1, C/2]
+    };
+    let (cos, sin) = (spread(&angles.cos), spread(&angles.sin));
+    let low = heads.clone().slice([0..n, 0..n_heads, 0..half]);
+    let high = heads.slice([0..n, 0..n_heads, half..channels]);
+    let rotated_low = low.clone() * cos.clone() - high.clone() * sin.clone();
+    let rotated_high = high * cos + low * sin;
+    Tensor::cat(vec![rotated_low, rotated_high], 2)
+}
+
+/// Gives the heads back where they cannot be used.
+#[cfg(feature = "flex")]
+fn on_cpu(heads: Tensor<3>, angles: &RotaryAngles) -> Result<Tensor<3>, Tensor<3>> {
+    use crate::host::{from_host, numbers, on_host, take_f32};
+
+    let dims = heads.dims();
+    let (cos, sin) = (on_host(&angles.cos), on_host(&angles.sin));
+    let (cos, sin) = (cos.as_ref().and_then(numbers::<f32>), sin.as_ref().and_then(numbers::<f32>));
+    let (Some(cos), Some(sin)) = (cos, sin) else {
+        return Err(heads);
+    };
+    let mut heads = take_f32(heads)?;
+    crate::kernel::rotate_rows(&mut heads, dims[1], cos, sin, dims[0]);
+    Ok(from_host(heads, dims))
+}
