@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use razor_core::CoreError;
 
 use crate::dataset::DatasetId;
+use crate::task::TaskId;
 
 /// Why a data set could not be read, fetched or shown.
 ///
@@ -72,6 +73,29 @@ pub enum DataError {
     Parquet { path: PathBuf, reason: String },
     #[error("{split} of {id} has {len} images, no number {idx}; the first is 0")]
     NoSuchExample { id: DatasetId, split: &'static str, idx: usize, len: usize },
+
+    #[error("no task is called `{name}`; expected one of: {expected}")]
+    UnknownTask { name: String, expected: String },
+    #[error("{task} has no subset `{name}`; expected one of: {expected}")]
+    UnknownSubset { task: TaskId, name: String, expected: String },
+    #[error(
+        "{task} ({subset}) was not found; looked in\n{}\nput its files there, or name the folder above them with --data DIR \
+         or RAZOR_DATA",
+        Looked::list(looked)
+    )]
+    TaskNotFound { task: TaskId, subset: String, looked: Vec<Looked> },
+    #[error("{given_by} is {path}, which is not a folder; expected one with {task}'s files in it")]
+    TaskFolder { path: PathBuf, given_by: &'static str, task: TaskId },
+    #[error("{path}: {task} is incomplete, missing {} (or .gz)", missing.join(", "))]
+    TaskIncomplete { path: PathBuf, task: TaskId, missing: Vec<String> },
+    #[error("{path}: the gzip stream ends early, after {found} unpacked bytes")]
+    GzipCut { path: PathBuf, found: u64 },
+    #[error("{path}: expected at most {limit} unpacked bytes, found more")]
+    OverLimit { path: PathBuf, limit: u64 },
+    #[error("{path}:{line}: {reason}; expected JSON")]
+    NotJson { path: PathBuf, line: usize, reason: String },
+    #[error("{path}:{line}: field `{field}`: expected {expected}, found {found}")]
+    Field { path: PathBuf, line: usize, field: String, expected: String, found: String },
 }
 
 /// A place where a data set was looked for in vain.

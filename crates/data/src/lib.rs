@@ -1,8 +1,11 @@
-//! From raw files to examples: MNIST, FashionMNIST and their procedural stand-ins.
+//! From raw files to examples: MNIST, FashionMNIST and their procedural stand-ins, and tasks for language models.
 //!
 //! Files are found, unpacked, parsed and compared with the SHA-256 sums of `datasets/manifest.toml` before anyone sees a
 //! pixel; a file that is there but wrong is an error, never a reason to fall back. Without files, stand-ins are drawn
 //! from a seed, and carry [`Provenance::Procedural`] into every record.
+//!
+//! [`load_task`] reads questions with checkable answers, puts them into prompts and says what it skipped; a damaged
+//! record is refused by file, line and field.
 //!
 //! This crate must never hold a tensor, download anything that nobody was told of, or pass procedural images off as
 //! real ones.
@@ -37,6 +40,7 @@ mod picture;
 mod procedural;
 mod sources;
 mod state;
+mod task;
 #[cfg(test)]
 mod testing;
 mod unpack;
@@ -48,8 +52,13 @@ pub use fetch::{FetchEvent, Fetched, fetch};
 pub use idx::{parse_idx_images, parse_idx_labels};
 pub use image_set::{FileRecord, IMAGE_LEN, IMAGE_SIDE, ImageDataset, ImageSet, N_CLASSES};
 pub use load::{DataPolicy, load_images, load_or_generate};
-pub use manifest::{DatasetEntry, FileEntry, HubEntry, Manifest};
+pub use manifest::{DatasetEntry, FileEntry, HubEntry, Manifest, TaskEntry, TaskFileEntry};
 pub use picture::{PictureStyle, render_example};
 pub use procedural::procedural_images;
 pub use sources::{FetchListener, Sources};
 pub use state::{DatasetState, FileCheck, inspect};
+pub use task::{
+    AnswerFormat, NoteKind, OverlapReport, PromptMessage, SourceOverlap, TaskData, TaskExample, TaskFile,
+    TaskId, TaskNote, TaskSplit, final_answer_text, is_test_question, load_task, load_task_from,
+    load_user_task, normalize_question, remove_overlap, split_by_question,
+};

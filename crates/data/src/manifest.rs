@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::dataset::DatasetId;
+use crate::task::TaskId;
 
 static EMBEDDED: LazyLock<Manifest> = LazyLock::new(Manifest::parse);
 
@@ -17,6 +18,43 @@ pub struct Manifest {
     /// One entry a data set.
     #[serde(rename = "dataset")]
     pub datasets: Vec<DatasetEntry>,
+    /// One entry a task for language models.
+    #[serde(rename = "task")]
+    pub tasks: Vec<TaskEntry>,
+}
+
+/// One task of the manifest.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskEntry {
+    /// Which task.
+    pub id: TaskId,
+    /// Name for people.
+    pub title: String,
+    /// One line on what it holds.
+    pub about: String,
+    /// Where it was first published, and by whom.
+    pub source: String,
+    /// Repository and commit whose bytes the sums are of, and what was done to them.
+    pub revision: String,
+    /// Licence as its source states it.
+    pub licence: String,
+    /// Its files. A file with other bytes is loaded too, and says so.
+    pub files: Vec<TaskFileEntry>,
+}
+
+/// One file of a task.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskFileEntry {
+    /// Path below a data folder, without `.gz`.
+    pub name: String,
+    /// Number of records.
+    pub records: usize,
+    /// Unpacked size.
+    pub bytes: u64,
+    /// SHA-256 of the unpacked bytes, 64 lower-case hexadecimal digits.
+    pub sha256: String,
 }
 
 /// One data set of the manifest.
@@ -98,6 +136,12 @@ impl Manifest {
             .find(|entry| entry.id == id)
             .expect("the manifest has an entry for every data set")
     }
+
+    /// A file of a task by its path below a data folder, without `.gz`; `None` where it is not listed.
+    pub fn task_file(&self, task: TaskId, name: &str) -> Option<&TaskFileEntry> {
+        let entry = self.tasks.iter().find(|entry| entry.id == task)?;
+        entry.files.iter().find(|file| file.name == name)
+    }
 }
 
 impl DatasetEntry {
@@ -145,6 +189,19 @@ mod tests {
                 assert!(
                     file.sha256.len() == 64 && file.sha256.bytes().all(|b| b"0123456789abcdef".contains(&b))
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn every_task_has_a_sound_entry() {
+        for task in TaskId::ALL {
+            let entry = Manifest::embedded().tasks.iter().find(|entry| entry.id == task).unwrap();
+            assert!(!entry.files.is_empty() && !entry.licence.is_empty(), "{task}");
+            for file in &entry.files {
+                let is_hex = file.sha256.bytes().all(|b| b"0123456789abcdef".contains(&b));
+                assert!(file.sha256.len() == 64 && is_hex && file.records > 0, "{}", file.name);
+                assert_eq!(Manifest::embedded().task_file(task, &file.name).unwrap().bytes, file.bytes);
             }
         }
     }

@@ -43,7 +43,7 @@ pub(crate) enum GivenBy {
 }
 
 impl GivenBy {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Option => "--data",
             Self::Variable => "RAZOR_DATA",

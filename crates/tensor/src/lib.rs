@@ -23,6 +23,8 @@ mod log_prob;
 mod loss;
 #[cfg(feature = "flex")]
 mod simd_exp;
+#[cfg(feature = "flex")]
+mod vectorized;
 
 pub use divergence::{distribution_l2, kl_divergence, total_variation};
 pub use layer::{KvSlots, RotaryAngles, causal_attention, linear, rms_norm, rotate_halves, swiglu};

@@ -5,6 +5,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::simd_exp::exp_f32;
+use crate::vectorized::vectorized;
 
 /// What the slices of [`attend`] hold.
 #[derive(Debug, Clone, Copy)]
@@ -101,13 +102,22 @@ impl Block<'_> {
             let (keys, values) = (&self.keys[kv_at..], &self.values[kv_at..]);
             let at = head * head_dim;
             if n_queries < WORTH_PRODUCT {
-                pulp::Arch::new().dispatch(|| self.score_one_by_one(keys, at, n_keys, &mut scores));
+                vectorized(
+                    #[inline(always)]
+                    || self.score_one_by_one(keys, at, n_keys, &mut scores),
+                );
             } else {
                 self.score_by_product(keys, at, n_keys, &mut scores);
             }
-            pulp::Arch::new().dispatch(|| self.softmax(first, n_keys, &mut scores));
+            vectorized(
+                #[inline(always)]
+                || self.softmax(first, n_keys, &mut scores),
+            );
             if n_queries < WORTH_PRODUCT {
-                pulp::Arch::new().dispatch(|| self.mix_one_by_one(values, at, n_keys, &scores, outputs));
+                vectorized(
+                    #[inline(always)]
+                    || self.mix_one_by_one(values, at, n_keys, &scores, outputs),
+                );
             } else {
                 self.mix_by_product(values, at, n_keys, &scores, outputs);
             }

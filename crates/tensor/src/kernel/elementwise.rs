@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::simd_exp::exp_f32;
+use crate::vectorized::vectorized;
 
 /// Numbers below which starting threads costs more than it gains.
 const WORTH_THREADS: usize = 1 << 16;
@@ -10,11 +11,14 @@ const WORTH_THREADS: usize = 1 << 16;
 /// Calls `work` on rows of `width`, many at a time, on several threads where that pays.
 fn over_rows(rows: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let block = |first: usize, rows: &mut [f32]| {
-        pulp::Arch::new().dispatch(|| {
-            for (offset, row) in rows.chunks_mut(width).enumerate() {
-                work(first + offset, row);
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for (offset, row) in rows.chunks_mut(width).enumerate() {
+                    work(first + offset, row);
+                }
+            },
+        );
     };
     if rows.len() < WORTH_THREADS {
         block(0, rows);

@@ -1,5 +1,6 @@
 //! Rows times a weight matrix `[out, in]`, the layout of checkpoints.
 
+use crate::vectorized::vectorized;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use half::bf16;
@@ -65,7 +66,10 @@ fn few_rows<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, d_in: usiz
     let block = |(first, column): (usize, &mut [f32])| {
         let rows = column.len() / n;
         let weight = &weight[first * d_in..][..rows * d_in];
-        pulp::Arch::new().dispatch(|| dot_rows(x, weight, d_in, column));
+        vectorized(
+            #[inline(always)]
+            || dot_rows(x, weight, d_in, column),
+        );
     };
     let n_threads = rayon::current_num_threads();
     if x.len() * d_out < WORTH_THREADS || n_threads == 1 {
@@ -213,11 +217,14 @@ fn many_rows<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, d_in: usi
         for (idx, weights) in weight.chunks(PANEL * d_in).enumerate() {
             let panel = &mut panel[..weights.len()];
             panel.par_chunks_mut(1 << 16).zip(weights.par_chunks(1 << 16)).for_each(|(wide, weights)| {
-                pulp::Arch::new().dispatch(|| {
-                    for (wide, weight) in wide.iter_mut().zip(weights) {
-                        *wide = weight.to_f32();
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (wide, weight) in wide.iter_mut().zip(weights) {
+                            *wide = weight.to_f32();
+                        }
+                    },
+                );
             });
             add_columns(x, panel, d_in, &mut y, d_out, idx * PANEL);
         }
