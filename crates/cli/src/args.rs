@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use razor_data::{DataPolicy, DatasetId, Split};
+use razor_data::{DataPolicy, DatasetId, Split, TaskId};
 use razor_experiments::parity::PARITY_PRESETS;
 
 use crate::backend::VERSION;
+use crate::generate::GenerateArgs;
+use crate::score::ScoreArgs;
 
 /// Fine-tunes a model on a new task and tells what it forgets.
 #[derive(Debug, Parser)]
@@ -24,6 +26,8 @@ pub(crate) enum Command {
     Reproduce(ReproduceArgs),
     Report(ReportArgs),
     Data(DataArgs),
+    Generate(GenerateArgs),
+    Score(ScoreArgs),
     Bench(BenchArgs),
 }
 
@@ -195,7 +199,9 @@ Example:
     #[command(after_help = "\
 Examples:
   razor data show mnist --index 7
-  razor data show fashion_mnist --split test --procedural --seed 1")]
+  razor data show fashion_mnist --split test --procedural --seed 1
+  razor data show gsm8k --index 3 --model Qwen2.5-0.5B-Instruct
+  razor data show sciknoweval --completion 'Answer: B'")]
     Show(ShowArgs),
 }
 
@@ -227,15 +233,27 @@ pub(crate) struct FetchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Data set
-    #[arg(value_parser = parse_dataset)]
-    pub(crate) name: DatasetId,
+    /// Image set or task, such as mnist, gsm8k, sciknoweval, toolalpaca; `file` shows your own JSON lines (--file)
+    #[arg(value_parser = parse_shown)]
+    pub(crate) name: Shown,
     /// Which example, from 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) index: usize,
-    /// Which part
-    #[arg(long, default_value = "train")]
-    pub(crate) split: SplitName,
+    /// Which part [default: train of an image set, both of a task]
+    #[arg(long)]
+    pub(crate) split: Option<SplitName>,
+    /// Part of a task's data, such as Biology/L3 of sciknoweval [default: the one that the studies use]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subset: Option<String>,
+    /// Your own task: JSON lines with `prompt` or `messages`, and `completion`, `answer`, `choice` or `tool_calls`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "subset"])]
+    pub(crate) file: Option<PathBuf>,
+    /// Show a task's example as tokens with their loss mask, as this model (folder or hub id) sees it
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Judge this completion instead of the data set's own
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) completion: Option<String>,
     /// Folder of the data sets, searched alone [default: $RAZOR_DATA, datasets/raw, the Hugging Face cache]
     #[arg(long, value_name = "DIR", conflicts_with = "procedural")]
     pub(crate) data: Option<PathBuf>,
@@ -250,7 +268,27 @@ pub(crate) struct ShowArgs {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+/// What `razor data show` can show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shown {
+    Images(DatasetId),
+    Task(TaskId),
+}
+
+fn parse_shown(name: &str) -> Result<Shown, String> {
+    if name == TaskId::UserFile.name() {
+        return Ok(Shown::Task(TaskId::UserFile));
+    }
+    if let Ok(id) = name.parse() {
+        return Ok(Shown::Images(id));
+    }
+    name.parse().map(Shown::Task).map_err(|error: razor_data::DataError| {
+        let images: Vec<&str> = DatasetId::ALL.iter().map(|id| id.name()).collect();
+        format!("{error}; image sets: {}", images.join(", "))
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SplitName {
     Train,
     Test,

@@ -9,7 +9,8 @@ use razor_data::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{DataArgs, DataCommand, DataQuery, FetchArgs, ShowArgs};
+use crate::args::{DataArgs, DataCommand, DataQuery, FetchArgs, ShowArgs, Shown, SplitName};
+use crate::{UsageError, data_task};
 use crate::progress::download_listener;
 use crate::terminal::{allows_colours, print, print_json};
 
@@ -154,15 +155,31 @@ fn fetch_all(args: &FetchArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let split = Split::from(args.split);
+    match args.name {
+        Shown::Images(id) => show_image(id, args),
+        Shown::Task(task) => data_task::show(task, args),
+    }
+}
+
+fn show_image(id: DatasetId, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let given = [
+        (args.subset.is_some(), "--subset"),
+        (args.file.is_some(), "--file"),
+        (args.model.is_some(), "--model"),
+        (args.completion.is_some(), "--completion"),
+    ];
+    if let Some((_, option)) = given.into_iter().find(|(is_given, _)| *is_given) {
+        return Err(UsageError(format!("{option} belongs to a task; {id} is an image set")).into());
+    }
+    let split = Split::from(args.split.unwrap_or(SplitName::Train));
     let dataset = if args.procedural {
         let n = args.index.saturating_add(1).min(60_000); // image i does not depend on how many are drawn
         let n_of = |part| if part == split { n } else { 0 };
         // The seed that a study derives, so that one sees what it trains on.
         let seed = Seed::new(args.seed).derive("procedural", 0);
-        procedural_images(args.name, seed, n_of(Split::Train), n_of(Split::Test))
+        procedural_images(id, seed, n_of(Split::Train), n_of(Split::Test))
     } else {
-        load_images(args.name, &Sources::new(args.data.clone()))?
+        load_images(id, &Sources::new(args.data.clone()))?
     };
     let style = if allows_colours(&std::io::stdout()) { PictureStyle::Ansi } else { PictureStyle::Ascii };
     let picture = render_example(&dataset, split, args.index, style)?; // refuses an index past the end

@@ -7,12 +7,17 @@ mod args;
 mod backend;
 mod bench;
 mod data;
+mod data_task;
+mod generate;
 mod interrupt;
+mod json_lines;
+mod model;
 mod progress;
 mod report;
 mod reproduce;
 mod reproduce_parity;
 mod reproduce_theory;
+mod score;
 mod terminal;
 
 use std::num::NonZero;
@@ -32,6 +37,8 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Score(args) => score::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -183,6 +183,69 @@ pub(crate) fn download_listener(is_quiet: bool) -> FetchListener {
     })
 }
 
+/// Tells about files of a model: name, bytes done, bytes in all.
+pub(crate) fn download_progress(is_quiet: bool) -> impl Fn(&str, u64, u64) {
+    let bar = ProgressBar::hidden();
+    let template = "{spinner} {bytes} of {total_bytes}  {binary_bytes_per_sec}  about {eta} left  {msg}";
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is sound"));
+    move |file, done, total| {
+        if is_quiet {
+            return;
+        }
+        if bar.is_hidden() {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.set_length(total);
+        bar.set_position(done);
+        bar.set_message(file.to_owned());
+        if done >= total {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How many of some things are done: a bar with the time left on a terminal, lines elsewhere, nothing with `--quiet`.
+/// Dropped, it goes away.
+pub(crate) struct CountProgress {
+    bar: ProgressBar,
+    /// Where there is no terminal: what is counted.
+    lines: Option<String>,
+}
+
+impl CountProgress {
+    pub(crate) fn new(what: &str, n: usize, is_quiet: bool) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let target =
+            if is_quiet || !is_terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(n as u64), target);
+        let template = format!("{{spinner}} {{wide_bar}} {{pos}} of {{len}} {what}  {{elapsed_precise}}, {{eta}} left");
+        bar.set_style(ProgressStyle::with_template(&template).expect("the template is sound"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, lines: (!is_quiet && !is_terminal).then(|| what.to_owned()) }
+    }
+
+    pub(crate) fn add(&self, n: usize) {
+        self.set(self.bar.position() as usize + n);
+    }
+
+    pub(crate) fn set(&self, n_done: usize) {
+        let n = self.bar.length().unwrap_or(0);
+        let tenth = |done: u64| 10 * done / n.max(1);
+        let is_due = tenth(n_done as u64) > tenth(self.bar.position());
+        self.bar.set_position(n_done as u64);
+        if let Some(what) = self.lines.as_ref().filter(|_| is_due) {
+            let left = duration_text(self.bar.eta());
+            eprintln!("{n_done} of {n} {what} done, about {left} left");
+        }
+    }
+}
+
+impl Drop for CountProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
