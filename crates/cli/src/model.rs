@@ -83,8 +83,7 @@ impl LoadedModel {
             let folder = self.folder.display();
             bail!("{folder} has no chat template: give `prompt` instead of `messages`, with the markers it was trained on");
         };
-        let options = ChatOptions { add_generation_prompt: true, ..ChatOptions::default() };
-        let text = template.render(messages, &options)?;
+        let text = template.render(messages, true, &ChatOptions::default())?;
         Ok(self.tokenizer.encode(&text, false)?) // the template writes the special tokens itself
     }
 }

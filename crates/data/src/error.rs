@@ -7,6 +7,7 @@ use razor_core::CoreError;
 
 use crate::dataset::DatasetId;
 use crate::task::TaskId;
+use crate::text::ExampleProblem;
 
 /// Why a data set could not be read, fetched or shown.
 ///
@@ -96,6 +97,29 @@ pub enum DataError {
     NotJson { path: PathBuf, line: usize, reason: String },
     #[error("{path}:{line}: field `{field}`: expected {expected}, found {found}")]
     Field { path: PathBuf, line: usize, field: String, expected: String, found: String },
+    #[error("{path}: not valid JSON: {source}")]
+    Json { path: PathBuf, source: serde_json::Error },
+    #[error("{path}: field `{field}`: expected {expected}, found {found}")]
+    JsonField { path: PathBuf, field: String, expected: &'static str, found: String },
+    #[error("{path}: not a tokenizer that can be used: {reason}")]
+    TokenizerFile { path: PathBuf, reason: String },
+    #[error(
+        "{path}: field `added_tokens_decoder`: token `{token}` has id {declared}, but tokenizer.json gives it {found}"
+    )]
+    TokenId { path: PathBuf, token: String, declared: u32, found: u32 },
+    #[error("cannot encode the text starting with {start:?}: {reason}")]
+    Encode { start: String, reason: String },
+    #[error("cannot decode {n_tokens} tokens: {reason}")]
+    Decode { n_tokens: usize, reason: String },
+    #[error("chat template{}: {reason}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
+    ChatTemplate { line: Option<usize>, reason: String },
+
+    #[error("an empty context needs a beginning or end token, and the model's files name neither")]
+    NoPrefixToken,
+    #[error("stop string {idx} is empty; remove it, it would stop every completion at once")]
+    EmptyStopString { idx: usize },
+    #[error("example {row}: {problem}")]
+    Example { row: usize, problem: ExampleProblem },
 }
 
 /// A place where a data set was looked for in vain.

@@ -43,6 +43,7 @@ mod state;
 mod task;
 #[cfg(test)]
 mod testing;
+mod text;
 mod unpack;
 
 pub use answer::{Answer, ChoiceOption, ToolCall};
@@ -61,4 +62,9 @@ pub use task::{
     AnswerFormat, NoteKind, OverlapReport, PromptMessage, SourceOverlap, TaskData, TaskExample, TaskFile,
     TaskId, TaskNote, TaskSplit, final_answer_text, is_test_question, load_task, load_task_from,
     load_user_task, normalize_question, remove_overlap, split_by_question,
+};
+pub use text::{
+    ChatOptions, ChatTemplate, ExampleCounts, ExampleProblem, ExampleRecipe, ExampleText, LengthPolicy,
+    EncodedContinuation, Message, PreviewStyle, PromptTime, StopStrings, TemplateName, TokenBatch, TokenExample, Tokenizer,
+    build_example, build_examples, encode_continuation, render_tokens,
 };
