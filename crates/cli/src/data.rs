@@ -10,9 +10,9 @@ use razor_data::{
 use serde_json::{Value, json};
 
 use crate::args::{DataArgs, DataCommand, DataQuery, FetchArgs, ShowArgs, Shown, SplitName};
-use crate::{UsageError, data_task};
 use crate::progress::download_listener;
 use crate::terminal::{allows_colours, print, print_json};
+use crate::{UsageError, data_task};
 
 pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     match &args.command {

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use razor_data::{
-    ChatOptions, ChatTemplate, ExampleRecipe, ExampleText, LengthPolicy, Message, PreviewStyle, PromptMessage,
-    Sources, TaskData, TaskExample, TaskId, TemplateName, TokenExample, Tokenizer, build_example,
-    final_answer_text, is_test_question, load_task_from, load_user_task, render_tokens,
+    ChatOptions, ChatTemplate, ExampleRecipe, ExampleText, LengthPolicy, Message, PreviewStyle,
+    PromptMessage, Sources, TaskData, TaskExample, TaskId, TemplateName, TokenExample, Tokenizer,
+    build_example, final_answer_text, is_test_question, load_task_from, load_user_task, render_tokens,
 };
 use razor_envs::{Judge, Outcome, Verdict};
 use razor_models::resolve_model;
@@ -51,7 +51,9 @@ fn pick<'a>(data: &'a TaskData, args: &ShowArgs) -> anyhow::Result<&'a TaskExamp
     };
     let n = data.examples.iter().filter(is_wanted).count();
     let found = data.examples.iter().filter(is_wanted).nth(args.index);
-    found.with_context(|| format!("there is no example {} of {}: it has {n}, counted from 0", args.index, data.task))
+    found.with_context(|| {
+        format!("there is no example {} of {}: it has {n}, counted from 0", args.index, data.task)
+    })
 }
 
 /// What the user gave, or the worked solution of the data set, or its bare answer in the form that is asked for.
@@ -75,7 +77,8 @@ impl Tokens {
         let text = match template {
             Some(_) => ExampleText::Chat { prompt: example.prompt.iter().map(message).collect(), completion },
             None => {
-                let contents: Vec<&str> = example.prompt.iter().map(|message| message.content.as_str()).collect();
+                let contents: Vec<&str> =
+                    example.prompt.iter().map(|message| message.content.as_str()).collect();
                 ExampleText::Plain { prompt: contents.join("\n\n"), completion }
             }
         };
@@ -107,7 +110,8 @@ fn as_text(
     tokens: Option<&Tokens>,
 ) -> String {
     let has_colours = allows_colours(&std::io::stdout());
-    let heading = |name: &str| if has_colours { format!("\x1b[1m{name}\x1b[0m\n") } else { format!("{name}\n") };
+    let heading =
+        |name: &str| if has_colours { format!("\x1b[1m{name}\x1b[0m\n") } else { format!("{name}\n") };
     let side = if is_test_question(&example.question) { "test" } else { "train" };
     let mut text = format!("{} {}, {side} side of the split by question\n", data.task, example.id);
     for message in &example.prompt {
@@ -117,14 +121,22 @@ fn as_text(
         text.push_str(&format!("\n{}{completion}\n", heading("completion")));
     }
     if let Some(answer) = &example.answer {
-        text.push_str(&format!("\n{}{}\n", heading("right answer"), final_answer_text(answer, example.format)));
+        text.push_str(&format!(
+            "\n{}{}\n",
+            heading("right answer"),
+            final_answer_text(answer, example.format)
+        ));
     }
     if let Some(verdict) = verdict {
         text.push_str(&format!("\n{}{}\n", heading("reward"), verdict_text(verdict)));
     }
     if let Some(tokens) = tokens {
         let style = if has_colours { PreviewStyle::Ansi } else { PreviewStyle::Plain };
-        text.push_str(&format!("\n{}{}", heading("tokens"), render_tokens(&tokens.example, &tokens.tokenizer, style)));
+        text.push_str(&format!(
+            "\n{}{}",
+            heading("tokens"),
+            render_tokens(&tokens.example, &tokens.tokenizer, style)
+        ));
     }
     text
 }
@@ -135,7 +147,10 @@ fn verdict_text(verdict: &Verdict) -> String {
         Outcome::Wrong => "wrong",
         Outcome::Unparseable => "unparseable",
     };
-    let taken = verdict.extracted.as_ref().map_or_else(String::new, |taken| format!(", taken for the answer: {taken}"));
+    let taken = verdict
+        .extracted
+        .as_ref()
+        .map_or_else(String::new, |taken| format!(", taken for the answer: {taken}"));
     format!("{} ({outcome}): {}{taken}", verdict.reward(), verdict.reason)
 }
 

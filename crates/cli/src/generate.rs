@@ -93,17 +93,15 @@ struct CompletionLine<'a> {
 }
 
 pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
-    let sampling = Sampling {
-        temperature: args.temperature,
-        top_k: args.top_k,
-        top_p: args.top_p,
-        min_p: args.min_p,
-    };
+    let sampling =
+        Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, min_p: args.min_p };
     if let Some(problem) = sampling.problem() {
         return Err(UsageError(problem).into());
     }
     if args.samples == 0 || args.batch_rows == 0 || args.stop.iter().any(String::is_empty) {
-        return Err(UsageError("--samples and --batch-rows are at least 1, --stop is not empty".into()).into());
+        return Err(
+            UsageError("--samples and --batch-rows are at least 1, --stop is not empty".into()).into()
+        );
     }
     let lines: Vec<PromptLine> = read_lines(&args.input)?;
     let model = LoadedModel::read(&args.model, &args.model_args, args.quiet)?;
@@ -130,7 +128,10 @@ fn request(
         _ => bail!("expected either `prompt` or `messages`"),
     };
     let seed = Seed::new(args.seed).derive("prompt", idx as u64);
-    Ok(GenerationRequest { prompt, seeds: (0..args.samples as u64).map(|sample| seed.derive("sample", sample)).collect() })
+    Ok(GenerationRequest {
+        prompt,
+        seeds: (0..args.samples as u64).map(|sample| seed.derive("sample", sample)).collect(),
+    })
 }
 
 /// Completions on their way to the output, in the order of the input.

@@ -29,7 +29,11 @@ pub(crate) fn read_lines<R: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec
             continue;
         }
         let record = serde_json::from_str(&line).map_err(|error| {
-            anyhow::anyhow!("{shown}:{}: {}", idx + 1, error.to_string().replace(" at line 1 column", ", column"))
+            anyhow::anyhow!(
+                "{shown}:{}: {}",
+                idx + 1,
+                error.to_string().replace(" at line 1 column", ", column")
+            )
         })?;
         records.push(record);
     }

@@ -81,7 +81,9 @@ impl LoadedModel {
     pub(crate) fn encode_chat(&self, messages: &[Message]) -> anyhow::Result<Vec<u32>> {
         let Some(template) = &self.template else {
             let folder = self.folder.display();
-            bail!("{folder} has no chat template: give `prompt` instead of `messages`, with the markers it was trained on");
+            bail!(
+                "{folder} has no chat template: give `prompt` instead of `messages`, with the markers it was trained on"
+            );
         };
         let text = template.render(messages, true, &ChatOptions::default())?;
         Ok(self.tokenizer.encode(&text, false)?) // the template writes the special tokens itself
@@ -89,7 +91,11 @@ impl LoadedModel {
 }
 
 /// Reads a decoder onto the build's device.
-pub(crate) fn read_decoder(folder: &std::path::Path, dtype: DtypeChoice, quiet: bool) -> anyhow::Result<Decoder> {
+pub(crate) fn read_decoder(
+    folder: &std::path::Path,
+    dtype: DtypeChoice,
+    quiet: bool,
+) -> anyhow::Result<Decoder> {
     let config = LmConfig::load(folder)?;
     let checkpoint = Checkpoint::open(folder)?;
     let report = checkpoint.check(&config)?;
@@ -118,5 +124,6 @@ pub(crate) fn read_decoder(folder: &std::path::Path, dtype: DtypeChoice, quiet: 
         // biases and norms are small, and kept in f32 they cost nothing
         checkpoint.read(spec, if spec.shape.len() == 1 { WeightDtype::F32 } else { dtype })
     };
-    Decoder::build(&config, compute, &device, read).with_context(|| format!("cannot read {}", folder.display()))
+    Decoder::build(&config, compute, &device, read)
+        .with_context(|| format!("cannot read {}", folder.display()))
 }

@@ -215,10 +215,14 @@ pub(crate) struct CountProgress {
 impl CountProgress {
     pub(crate) fn new(what: &str, n: usize, is_quiet: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
-        let target =
-            if is_quiet || !is_terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = if is_quiet || !is_terminal {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
         let bar = ProgressBar::with_draw_target(Some(n as u64), target);
-        let template = format!("{{spinner}} {{wide_bar}} {{pos}} of {{len}} {what}  {{elapsed_precise}}, {{eta}} left");
+        let template =
+            format!("{{spinner}} {{wide_bar}} {{pos}} of {{len}} {what}  {{elapsed_precise}}, {{eta}} left");
         bar.set_style(ProgressStyle::with_template(&template).expect("the template is sound"));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar, lines: (!is_quiet && !is_terminal).then(|| what.to_owned()) }

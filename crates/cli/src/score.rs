@@ -56,7 +56,10 @@ pub(crate) struct BatchArgs {
 
 impl BatchArgs {
     pub(crate) fn limits(&self) -> ScoreLimits {
-        ScoreLimits { batch_tokens: self.batch_tokens, tiles: TileBudget { bytes: self.tile_memory.max(1) << 20 } }
+        ScoreLimits {
+            batch_tokens: self.batch_tokens,
+            tiles: TileBudget { bytes: self.tile_memory.max(1) << 20 },
+        }
     }
 }
 
@@ -88,7 +91,9 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let mut on_done = |n_done| progress.set(n_done);
     let scores = score_continuations(&model.decoder, &requests, args.batch.limits(), &mut on_done);
     let scores = scores.map_err(|error| match error {
-        ModelError::Prompt { request_idx, message } => anyhow::anyhow!("pair {} {message}", lines[request_idx].id),
+        ModelError::Prompt { request_idx, message } => {
+            anyhow::anyhow!("pair {} {message}", lines[request_idx].id)
+        }
         other => other.into(),
     })?;
     drop(progress);

@@ -64,7 +64,7 @@ pub use task::{
     load_user_task, normalize_question, remove_overlap, split_by_question,
 };
 pub use text::{
-    ChatOptions, ChatTemplate, ExampleCounts, ExampleProblem, ExampleRecipe, ExampleText, LengthPolicy,
-    EncodedContinuation, Message, PreviewStyle, PromptTime, StopStrings, TemplateName, TokenBatch, TokenExample, Tokenizer,
-    build_example, build_examples, encode_continuation, render_tokens,
+    ChatOptions, ChatTemplate, EncodedContinuation, ExampleCounts, ExampleProblem, ExampleRecipe,
+    ExampleText, LengthPolicy, Message, PreviewStyle, PromptTime, StopStrings, TemplateName, TokenBatch,
+    TokenExample, Tokenizer, build_example, build_examples, encode_continuation, render_tokens,
 };

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use crate::config_fields::Fields;
 use crate::error::ModelError;
-use crate::lm_config::{Family, Fields};
+use crate::lm_config::Family;
 use crate::strict_json::shown;
 
 /// Read by `LmConfig`, or known not to touch the logits.
@@ -50,7 +51,7 @@ const WORDS: &[&str] = &[
     "attention",
     "attn",
     "bias",
-    "dropout",
+    "drop",
     "expert",
     "interleav",
     "lora",

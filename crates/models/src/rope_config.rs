@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::config_fields::Fields;
 use crate::error::ModelError;
-use crate::lm_config::Fields;
 
 /// Base of the rotary frequencies when a file names none, in both families.
 const DEFAULT_THETA: f64 = 10_000.0;
@@ -83,7 +83,9 @@ pub(crate) fn parse_rope(
     fields: &Fields<'_>,
     max_positions: usize,
 ) -> Result<(f64, RopeScaling), ModelError> {
-    let (name, object) = rope_object(fields)?;
+    let Some((name, object)) = rope_object(fields)? else {
+        return Ok((fields.number("rope_theta")?.unwrap_or(DEFAULT_THETA), RopeScaling::None));
+    };
     let rope = fields.within(name, object);
     let theta = match (rope.number("rope_theta")?, fields.number("rope_theta")?) {
         (Some(inner), Some(outer)) if inner != outer => {
@@ -110,15 +112,17 @@ pub(crate) fn parse_rope(
     Ok((theta, scaling))
 }
 
-/// The object that holds the parameters: `rope_parameters`, `rope_scaling`, or an empty one.
-fn rope_object<'a>(fields: &Fields<'a>) -> Result<(&'static str, &'a Map<String, Value>), ModelError> {
-    static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+/// The object that holds the parameters, and its name: `rope_parameters` or `rope_scaling`.
+type RopeObject<'a> = (&'static str, &'a Map<String, Value>);
+
+fn rope_object<'a>(fields: &Fields<'a>) -> Result<Option<RopeObject<'a>>, ModelError> {
     match (fields.object("rope_parameters")?, fields.object("rope_scaling")?) {
         (Some(new), Some(old)) if new != old => {
             Err(fields.error("`rope_parameters` and `rope_scaling` disagree, keep one".to_owned()))
         }
-        (Some(new), _) => Ok(("rope_parameters", new)),
-        (None, old) => Ok(("rope_scaling", old.unwrap_or(&EMPTY))),
+        (Some(new), _) => Ok(Some(("rope_parameters", new))),
+        (None, Some(old)) => Ok(Some(("rope_scaling", old))),
+        (None, None) => Ok(None),
     }
 }
 

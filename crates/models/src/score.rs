@@ -53,14 +53,17 @@ pub fn score_continuations(
     for (request_idx, request) in requests.iter().enumerate() {
         let refused = |message: String| Err(ModelError::Prompt { request_idx, message });
         if request.context.is_empty() || request.continuation.is_empty() {
-            return refused("has an empty context or continuation: give the context at least the BOS token".into());
+            return refused(
+                "has an empty context or continuation: give the context at least the BOS token".into(),
+            );
         }
         let mut ids = request.context.iter().chain(&request.continuation);
         if let Some(id) = ids.find(|&&id| id as usize >= vocab_size) {
             return refused(format!("has token {id}, the vocabulary ends at {}", vocab_size - 1));
         }
     }
-    let rows: Vec<Row> = requests.iter().map(|request| Row::new(request, policy.config().max_positions)).collect();
+    let rows: Vec<Row> =
+        requests.iter().map(|request| Row::new(request, policy.config().max_positions)).collect();
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&idx| (std::cmp::Reverse(rows[idx].inputs.len()), idx)); // the largest batch first
     let mut scores: Vec<Option<ContinuationScore>> = vec![None; rows.len()];

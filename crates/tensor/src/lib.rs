@@ -14,6 +14,7 @@
 //! ```
 
 mod divergence;
+mod head;
 #[cfg(feature = "flex")]
 mod host;
 #[cfg(feature = "flex")]
@@ -27,6 +28,10 @@ mod simd_exp;
 mod vectorized;
 
 pub use divergence::{distribution_l2, kl_divergence, total_variation};
+pub use head::{
+    HeadGradient, TileBudget, TokenDivergences, TokenScores, cross_entropy_with_gradient, log_prob_gradient,
+    token_divergences, token_scores,
+};
 pub use layer::{KvSlots, RotaryAngles, causal_attention, linear, rms_norm, rotate_halves, swiglu};
 pub use log_prob::{label_log_probs, log_probs};
 pub use loss::weighted_cross_entropy;
