@@ -3,7 +3,22 @@
     python decoder.py            # rewrites the two fixtures beside this file
     python decoder.py --check    # recomputes and compares, writes nothing
 
-Needs torch, transformers, numpy and safetensors. README.md beside this file documents every tensor.
+Needs torch, transformers, numpy and safetensors. Everything is f32 on one thread, with `eager` attention; ids and masks
+are i64. Weights have a spread of 0.3, norms lie around 1. decoder.json holds per case its `name`, its `config` as a
+published config.json would have it, the same as this version of transformers saves it (`saved_config`), and the
+`eos_token_id` of its greedy answers. A tensor is called `case/...`:
+
+| tensor | shape | meaning |
+|---|---|---|
+| `input_ids`, `completion_mask` | [B, T] | a batch, and 1 where a token is learned from |
+| `weights/W` | as in a checkpoint | W is the name in a checkpoint; a tied head is not stored |
+| `logits` | [B, T, V] | of the whole batch |
+| `loss`, `gradients/W` | [1], as W | mean of -log p over the masked tokens after the first; absent for T = 1 |
+| `adamw/W` | as W | after ten steps of AdamW on that batch, everything decayed, norms and biases too |
+| `hidden_states/I` | [B, T, D] | 0: embeddings; then after each block, the last one after the final norm |
+| `padded/input_ids`, `padded/attention_mask` | [3, 6] | prompts with padding on the left, mask 0 there |
+| `padded/logits` | [3, 6, V] | positions count from the first real token; 0 where the mask is 0 |
+| `greedy/tokens`, `greedy/log_probs` | [3, 12] | answers to the padded prompts; pad and 0 after the end of a row |
 """
 
 import argparse

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use crate::error::RewardError;
 use crate::limits::MAX_COMPLETION_BYTES;
-use crate::math::{folded, last_box};
+use crate::math::{folded, head, last_box};
 use crate::verdict::Verdict;
 
 /// A right option among its alternatives.
@@ -201,28 +201,24 @@ static IN_PASSING: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Most statements that are looked at, from the end. A completion of nothing but marks would cost its square otherwise.
+const MAX_STATEMENTS: usize = 64;
+
 /// What stands behind the marks of a final answer, the last one first.
 fn statements(completion: &str) -> impl Iterator<Item = &str> {
     let marks: Vec<_> = STATEMENT.find_iter(completion).collect();
-    marks.into_iter().rev().filter_map(|mark| {
-        let rest = &completion[mark.end()..];
+    let ends: Vec<usize> = marks.iter().skip(1).map(regex::Match::start).chain([completion.len()]).collect();
+    marks.into_iter().zip(ends).rev().take(MAX_STATEMENTS).filter_map(|(mark, next)| {
+        let rest = head(&completion[mark.end()..]);
         let statement = match mark.as_str() {
-            found if found.starts_with('\\') => {
-                last_box(&completion[mark.start()..first_end(completion, mark.end())])?.ok()?
-            }
+            // A mark inside the box is a statement of its own, and was read before.
+            found if found.starts_with('\\') => last_box(head(&completion[mark.start()..next]))?.ok()?,
             "<answer>" => rest.split("</answer>").next()?,
             _ => rest.trim_start().lines().next()?.split("</answer>").next()?,
         };
         let statement = statement.trim();
-        // A marker in front of another one: the other one is read by itself.
         (!statement.is_empty()).then_some(statement)
     })
-}
-
-/// Where the text of one box surely ends: at the next box, or with the completion.
-fn first_end(completion: &str, from: usize) -> usize {
-    let next = |mark: &str| completion[from..].find(mark).map(|place| from + place);
-    next("\\boxed").into_iter().chain(next("\\fbox")).min().unwrap_or(completion.len())
 }
 
 /// A statement that is one capital letter, marks aside.

@@ -21,7 +21,7 @@ use scalar_equality::Work;
 use token::{Commas, ParseError};
 use words::known_unit;
 
-pub(crate) use extract::{last_box, last_marked};
+pub(crate) use extract::{head, last_box, last_marked};
 pub(crate) use words::folded;
 
 use crate::error::RewardError;

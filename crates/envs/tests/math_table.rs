@@ -302,6 +302,10 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("\\log_2 8", "2"),
     ("\\frac{23}{1}", "\\frac{2}{31}"),
     ("x^{12}", "x^1 2"),
+    ("\\lfloor\\frac{2n-1}{5}\\rfloor", "\\lfloor\\frac{2n-1}{6}\\rfloor"),
+    ("x+3", "|x+3|"),
+    ("1.325 \\times 10^{-27}", "-1.325 \\times 10^{-27}"),
+    ("4.6 \\times 10^{-24}", "4.6 \\times 10^{-25}"),
 ];
 
 const UNREADABLE: &[(&str, &str)] = &[
@@ -316,6 +320,8 @@ const UNREADABLE: &[(&str, &str)] = &[
     ("5", "9^{9^9}"),
     ("5", "5 \u{1F600}"),
     ("5", "\\sum_{k=1}^{5} 1"),
+    ("x \\in [-2,7]", "-x \\in [-2,7]"),
+    ("(1,2)", "(3,4) = (1,2)"),
 ];
 
 fn outcomes(pairs: &[(&str, &str)], wanted: Outcome) -> Vec<String> {

@@ -74,7 +74,7 @@ fn verdicts_agree_with_the_peer_except_where_listed() {
 fn verdicts_on_real_answers_agree_with_the_peer() {
     let Some(path) = std::env::var_os("RAZOR_PEER_VERDICTS") else { return };
     let pairs: Vec<Pair> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let mut counts: BTreeMap<(String, String), [usize; 4]> = BTreeMap::new();
+    let mut counts: BTreeMap<(String, String), [usize; 6]> = BTreeMap::new();
     for pair in &pairs {
         let count = counts.entry((pair.set.clone(), pair.kind.clone())).or_default();
         let ours = ours(pair);
@@ -83,7 +83,9 @@ fn verdicts_on_real_answers_agree_with_the_peer() {
         count[1] += usize::from(judged == pair.peer);
         count[2] += usize::from(judged && !pair.peer);
         count[3] += usize::from(!judged && pair.peer);
-        if judged != pair.peer {
+        count[4] += usize::from(judged);
+        count[5] += usize::from(pair.peer);
+        if judged != pair.peer || !judged && matches!(pair.kind.as_str(), "itself" | "rewritten") {
             println!(
                 "{} {}: {:?} | {:?}: peer {}, ours {ours:?}",
                 pair.set, pair.kind, pair.gold, pair.answer, pair.peer
@@ -91,9 +93,9 @@ fn verdicts_on_real_answers_agree_with_the_peer() {
         }
     }
     let mut agreed = 0;
-    for ((set, kind), [n, same, only_ours, only_peer]) in &counts {
+    for ((set, kind), [n, same, only_ours, only_peer, ours, peer]) in &counts {
         println!(
-            "{set:15} {kind:10} {same} of {n} agree; only ours correct {only_ours}, only the peer's {only_peer}"
+            "{set:15} {kind:10} {same} of {n} agree; only ours correct {only_ours}, only the peer's {only_peer}; correct for us {ours}, for the peer {peer}"
         );
         agreed += same;
     }

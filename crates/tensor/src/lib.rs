@@ -22,10 +22,9 @@ mod kernel;
 mod layer;
 mod log_prob;
 mod loss;
-#[cfg(feature = "flex")]
 mod simd_exp;
-#[cfg(feature = "flex")]
 mod vectorized;
+mod weights;
 
 pub use divergence::{distribution_l2, kl_divergence, total_variation};
 pub use head::{
@@ -35,3 +34,4 @@ pub use head::{
 pub use layer::{KvSlots, RotaryAngles, causal_attention, linear, rms_norm, rotate_halves, swiglu};
 pub use log_prob::{label_log_probs, log_probs};
 pub use loss::weighted_cross_entropy;
+pub use weights::unnormalized_probs;

@@ -88,7 +88,8 @@ impl Approx {
     pub(crate) fn exp(self) -> Option<Self> {
         let size = self.re.exp();
         // The angle is reduced by 2π with the error of its own rounding.
-        let error = size * (self.error.exp_m1() + ROUNDING * (self.re.abs() + self.im.abs()));
+        let error =
+            size * (self.error.exp_m1() + ROUNDING * (self.re.abs() + self.im.abs())) + f64::MIN_POSITIVE;
         Self::rounded(size * self.im.cos(), size * self.im.sin(), error, self.off_branch).finite()
     }
 
@@ -193,5 +194,5 @@ pub(crate) fn closeness(a: Approx, b: Approx) -> Closeness {
     }
     // Agreement within a wide bound proves nothing.
     let scale = a.size().max(b.size());
-    if error <= 1e-9 * scale || error <= 1e-12 { Closeness::Same } else { Closeness::Undecided }
+    if error <= 1e-11 * scale || error <= 1e-12 { Closeness::Same } else { Closeness::Undecided }
 }

@@ -8,9 +8,11 @@ use num_traits::ToPrimitive;
 use super::approx::Approx;
 use super::ast::{Constant, Expr, Function};
 
-/// Points at which symbolic expressions are compared: the first few have only positive variables.
-pub(crate) const N_POINTS: u64 = 14;
+/// Points at which symbolic expressions are compared. The first have positive variables below 3, the next any signs, the
+/// last go far out, where `|x + 3|` and a floor differ from what they are near zero.
+pub(crate) const N_POINTS: u64 = 16;
 const N_POSITIVE: u64 = 5;
+const N_NEAR: u64 = 10;
 
 /// Names of all variables and unknown functions.
 pub(crate) fn names(expr: &Expr, into: &mut BTreeSet<String>) {
@@ -35,7 +37,8 @@ fn noise(name: &str, point: u64, salt: u64) -> f64 {
 }
 
 fn variable(name: &str, point: u64) -> f64 {
-    let size = 0.3 + 2.2 * noise(name, point, 0);
+    let reach = if point < N_NEAR { 1.0 } else { 4.0_f64.powf(1.0 + (point - N_NEAR) as f64) }; // up to 4096
+    let size = reach * (0.3 + 2.2 * noise(name, point, 0));
     if point >= N_POSITIVE && noise(name, point, 1) < 0.5 { -size } else { size }
 }
 

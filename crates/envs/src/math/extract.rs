@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lexer::closing_brace;
+use crate::limits::MAX_ANSWER_BYTES;
 
 /// An answer found in a completion, or why there is none.
 pub(crate) type Extracted<'a> = Result<&'a str, String>;
@@ -59,6 +60,9 @@ pub(crate) fn last_box(completion: &str) -> Option<Extracted<'_>> {
     Some(if word.is_empty() { Err("the last box is empty".to_owned()) } else { Ok(word) })
 }
 
+/// Most markers that are looked at, from the end.
+const MAX_MARKS: usize = 64;
+
 static MARKER: LazyLock<Regex> = LazyLock::new(|| {
     // The longest run of marks before the answer: `**Final Answer:** $`, `the answer is: `.
     Regex::new(
@@ -67,12 +71,21 @@ static MARKER: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is a literal of this file")
 });
 
+/// As much of a text as an answer may take, and a little more, so that what is too long is seen to be.
+pub(crate) fn head(text: &str) -> &str {
+    let mut end = text.len().min(2 * MAX_ANSWER_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// What stands behind the last marker, up to the end of its line or sentence.
 pub(crate) fn last_marked(completion: &str) -> Option<&str> {
     let marks: Vec<_> = MARKER.find_iter(completion).collect();
     // A marker at the very end has nothing behind it: an earlier one may.
-    marks.iter().rev().find_map(|mark| {
-        let rest = completion[mark.end()..].split("</answer>").next().unwrap_or("");
+    marks.iter().rev().take(MAX_MARKS).find_map(|mark| {
+        let rest = head(&completion[mark.end()..]).split("</answer>").next().unwrap_or("");
         let rest = rest.trim_start();
         let displayed = [("\\[", "\\]"), ("$$", "$$")].iter().find_map(|(open, close)| {
             let inner = rest.strip_prefix(open)?;

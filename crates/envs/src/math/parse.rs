@@ -2,6 +2,7 @@
 
 use super::ast::{Bracket, Comparison, Expr, Value};
 use super::lexer::tokenize;
+use super::relation::is_name;
 use super::token::{Commas, Fence, ParseError, Token};
 use super::words::folded;
 use crate::limits::{MAX_ANSWER_BYTES, MAX_ITEMS, MAX_NESTING, MAX_NODES};
@@ -238,7 +239,9 @@ impl Parser {
 
     /// Unions, and names as in `(x, y) = (1, 2)`.
     fn after_bracketed(&mut self, first: Value) -> Result<Value, ParseError> {
-        if let Some(Token::Relation(Comparison::Equal) | Token::In) = self.peek() {
+        if let Some(Token::Relation(Comparison::Equal) | Token::In) = self.peek()
+            && is_tuple_of_names(&first)
+        {
             self.at += 1;
             return self.item();
         }
@@ -302,7 +305,7 @@ impl Parser {
             let comparison = match token {
                 Token::Relation(comparison) => *comparison,
                 // What is said to lie in a set or interval is that set or interval.
-                Token::In if members.len() == 1 => {
+                Token::In if members.len() == 1 && is_name(&members[0]) => {
                     self.at += 1;
                     return self.item();
                 }
@@ -310,6 +313,7 @@ impl Parser {
             };
             self.at += 1;
             if comparison == Comparison::Equal
+                && members.iter().all(is_name)
                 && let Some(whole) = self.bracketed()?
             {
                 return self.after_bracketed(whole);
@@ -356,4 +360,10 @@ impl Parser {
         }
         Ok(value)
     }
+}
+
+/// `(x, y)`, which names what follows it.
+fn is_tuple_of_names(value: &Value) -> bool {
+    let Value::Bracketed { items, .. } = value else { return false };
+    items.iter().all(|item| matches!(item, Value::Scalar(expr) if is_name(expr)))
 }

@@ -108,7 +108,7 @@ pub(crate) fn value_of_relation(relation: &Value, work: &mut Work) -> Result<Opt
 }
 
 /// A variable, or an unknown function of variables.
-fn is_name(expr: &Expr) -> bool {
+pub(super) fn is_name(expr: &Expr) -> bool {
     match expr {
         Expr::Symbol(_) => true,
         Expr::Apply(_, arguments) => arguments.iter().all(|argument| matches!(argument, Expr::Symbol(_))),

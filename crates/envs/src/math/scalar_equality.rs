@@ -55,7 +55,8 @@ pub(crate) fn same_answer(a: &Expr, b: &Expr, work: &mut Work) -> Result<Scalars
     }
 }
 
-/// Compares two scalars: exactly where both are rational, else at fixed points.
+/// Compares two scalars: exactly where both are rational, else at fixed points, where values that agree to the
+/// precision of doubles (11 digits or more, by a running bound on the error) are the same.
 ///
 /// # Errors
 /// [`TooLarge`] when the work is used up.

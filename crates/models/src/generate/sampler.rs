@@ -1,6 +1,7 @@
 //! One token from a row of logits.
 
 use rand::Rng;
+use razor_tensor::unnormalized_probs;
 
 use crate::error::ModelError;
 
@@ -63,58 +64,56 @@ pub fn sample_token(logits: &[f32], sampling: Sampling, rng: &mut impl Rng) -> R
     if sampling.temperature == 0.0 {
         return Ok(greedy(logits, max));
     }
-    let scale = 1.0 / f64::from(sampling.temperature);
-    let weight = |logit: f32| (f64::from(logit - max) * scale).exp(); // f64: a sum over 150,000 tokens
-    let floor = floor_of(logits, max, sampling, weight);
-    let total: f64 = logits.iter().filter(|&&logit| logit >= floor).map(|&logit| weight(logit)).sum();
+    let mut probs = unnormalized_probs(logits, max, sampling.temperature);
+    truncate(logits, &mut probs, sampling);
+    let total: f64 = probs.iter().map(|&prob| f64::from(prob)).sum(); // f64: a sum over 150,000 tokens
     let mut remaining = rng.random::<f64>() * total;
     let mut drawn = None;
-    for (token, &logit) in logits.iter().enumerate().filter(|&(_, &logit)| logit >= floor) {
-        let share = weight(logit);
-        if share > 0.0 {
-            drawn = Some((token, logit));
-            remaining -= share;
-            if remaining < 0.0 {
-                break;
-            }
+    for (token, &prob) in probs.iter().enumerate().filter(|&(_, &prob)| prob > 0.0) {
+        drawn = Some(token);
+        remaining -= f64::from(prob);
+        if remaining < 0.0 {
+            break;
         }
     }
-    let (token, logit) = drawn.expect("the likeliest token has weight 1");
-    Ok(Draw { token: token as u32, log_prob: (f64::from(logit - max) * scale - total.ln()) as f32 })
+    let token = drawn.expect("the likeliest token has weight 1");
+    let log_prob = f64::from(logits[token] - max) / f64::from(sampling.temperature) - total.ln();
+    Ok(Draw { token: token as u32, log_prob: log_prob as f32 })
 }
 
 /// The first of the likeliest tokens.
 fn greedy(logits: &[f32], max: f32) -> Draw {
     let token = logits.iter().position(|&logit| logit == max).expect("the maximum is one of them");
-    let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+    let total: f64 = unnormalized_probs(logits, max, 1.0).iter().map(|&prob| f64::from(prob)).sum();
     Draw { token: token as u32, log_prob: -total.ln() as f32 }
 }
 
-/// The smallest logit that is kept.
-fn floor_of(logits: &[f32], max: f32, sampling: Sampling, weight: impl Fn(f32) -> f64) -> f32 {
-    let mut floor = f32::NEG_INFINITY;
+/// Sets the shares of tokens that may not be drawn to 0.
+fn truncate(logits: &[f32], probs: &mut [f32], sampling: Sampling) {
     if sampling.top_k > 0 && sampling.top_k < logits.len() {
-        floor = nth_largest(&mut logits.to_vec(), sampling.top_k);
+        let floor = nth_largest(&mut logits.to_vec(), sampling.top_k);
+        probs.iter_mut().zip(logits).filter(|&(_, &logit)| logit < floor).for_each(|(prob, _)| *prob = 0.0);
     }
+    // The likeliest token has share 1, so neither floor can be above it.
     if sampling.top_p < 1.0 {
-        floor = floor.max(nucleus_floor(logits, floor, sampling.top_p, &weight));
+        let floor = nucleus_floor(probs, sampling.top_p);
+        probs.iter_mut().filter(|prob| **prob < floor).for_each(|prob| *prob = 0.0);
     }
     if sampling.min_p > 0.0 {
-        floor = floor.max(max + f32::ln(sampling.min_p) * sampling.temperature);
+        probs.iter_mut().filter(|prob| **prob < sampling.min_p).for_each(|prob| *prob = 0.0);
     }
-    floor.min(max) // rounding must not drop the likeliest token
 }
 
 fn nth_largest(logits: &mut [f32], n: usize) -> f32 {
     *logits.select_nth_unstable_by(n - 1, |a, b| b.total_cmp(a)).1
 }
 
-/// The logit of the last token of the nucleus: the likeliest tokens whose sum first reaches `top_p`.
+/// The share of the last token of the nucleus: the likeliest tokens whose sum first reaches `top_p` of all.
 ///
 /// Sorts only as many of the likeliest as it needs: a vocabulary has 150,000, a nucleus usually tens.
-fn nucleus_floor(logits: &[f32], floor: f32, top_p: f32, weight: &impl Fn(f32) -> f64) -> f32 {
-    let mut kept: Vec<f32> = logits.iter().copied().filter(|&logit| logit >= floor).collect();
-    let wanted = f64::from(top_p) * kept.iter().map(|&logit| weight(logit)).sum::<f64>();
+fn nucleus_floor(probs: &[f32], top_p: f32) -> f32 {
+    let mut kept: Vec<f32> = probs.iter().copied().filter(|&prob| prob > 0.0).collect();
+    let wanted = f64::from(top_p) * kept.iter().map(|&prob| f64::from(prob)).sum::<f64>();
     let mut n_sorted = 64;
     loop {
         let n = n_sorted.min(kept.len());
@@ -123,14 +122,14 @@ fn nucleus_floor(logits: &[f32], floor: f32, top_p: f32, weight: &impl Fn(f32) -
         }
         kept[..n].sort_unstable_by(|a, b| b.total_cmp(a));
         let mut sum = 0.0;
-        for &logit in &kept[..n] {
-            sum += weight(logit);
+        for &prob in &kept[..n] {
+            sum += f64::from(prob);
             if sum >= wanted {
-                return logit;
+                return prob;
             }
         }
         if n == kept.len() {
-            return kept[n - 1];
+            return kept[n - 1]; // rounding kept the sum below
         }
         n_sorted *= 8;
     }
@@ -216,17 +215,16 @@ mod tests {
     #[test]
     fn a_wide_nucleus_equals_a_full_sort() {
         let mut rng = Seed::new(2).rng();
-        let logits: Vec<f32> = (0..5_000).map(|_| 0.3 * rng.random::<f32>()).collect();
-        let weight = |logit: f32| f64::from(logit).exp();
-        let mut sorted = logits.clone();
+        let probs: Vec<f32> = (0..5_000).map(|_| rng.random::<f32>()).collect();
+        let mut sorted = probs.clone();
         sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-        let total: f64 = sorted.iter().map(|&logit| weight(logit)).sum();
+        let total: f64 = sorted.iter().map(|&prob| f64::from(prob)).sum();
         let mut sum = 0.0;
-        let last = sorted.iter().find(|&&logit| {
-            sum += weight(logit);
-            sum >= 0.9 * total
+        let last = sorted.iter().find(|&&prob| {
+            sum += f64::from(prob);
+            sum >= f64::from(0.9_f32) * total
         });
-        assert_eq!(Some(&nucleus_floor(&logits, f32::NEG_INFINITY, 0.9, &weight)), last);
+        assert_eq!(Some(&nucleus_floor(&probs, 0.9)), last);
     }
 
     #[test]

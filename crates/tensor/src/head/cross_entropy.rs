@@ -168,9 +168,10 @@ impl<'a> Backward<'a> {
     fn add_to_head(&mut self, words: Range<usize>, product: Tensor<2>) {
         let (n_words, width) = (self.projection.n_words(), self.projection.width());
         let head = self.head.take();
-        let head = head.unwrap_or_else(|| Tensor::zeros([n_words, width], &product.device()));
+        let head = head.unwrap_or_else(|| Tensor::empty([n_words, width], &product.device()));
         let place = [words, 0..width];
-        // The first rows meet zeros. A sum owns its numbers before the head is written to, so that no copy is made.
+        // The first rows write every word of the empty head. A sum owns its numbers before the head is written to, so that
+        // no copy of it is made.
         let is_first = self.hidden.is_empty();
         let sum = if is_first { product } else { product + head.clone().slice(place.clone()) };
         self.head = Some(head.slice_assign(place, sum));
