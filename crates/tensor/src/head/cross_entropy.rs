@@ -6,6 +6,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::budget::{Demand, TileBudget, Tiles, pieces};
 use super::divergences::Normalizer;
+use super::gradient_sums::Sums;
 use super::projection::Projection;
 use super::scores::{RowSums, assert_targets, merge_tile, place, row_sums};
 
@@ -95,10 +96,7 @@ struct Backward<'a> {
     coefficients: Vec<f32>,
     temperature: f32,
     tiles: Tiles,
-    /// Of the tiles of rows that are done.
-    hidden: Vec<Tensor<2>>,
-    /// `[V, D]`; `None` before the first tile of rows.
-    head: Option<Tensor<2>>,
+    sums: Sums,
 }
 
 impl<'a> Backward<'a> {
@@ -117,9 +115,10 @@ impl<'a> Backward<'a> {
             n_rows: projection.n_rows(),
             n_words: projection.n_words(),
             per_cell: 1,
-            per_word: projection.converted_per_word() + 2 * projection.width(), // a product and the sum with it
+            per_word: projection.converted_per_word() + Sums::per_word(&projection),
         });
-        Self { projection, targets, coefficients, temperature, tiles, hidden: Vec::new(), head: None }
+        let sums = Sums::new(&projection);
+        Self { projection, targets, coefficients, temperature, tiles, sums }
     }
 
     fn row_tiles(&self) -> impl Iterator<Item = Range<usize>> + use<> {
@@ -144,49 +143,22 @@ impl<'a> Backward<'a> {
     fn add(&mut self, rows: Range<usize>, normalizers: &[Normalizer], kept: Vec<Tensor<2>>) {
         let hidden_rows = self.projection.hidden_rows(rows.clone()); // [rows, D]
         let mut kept = kept.into_iter();
-        let mut of_hidden: Option<Tensor<2>> = None;
         for words in pieces(self.projection.n_words(), self.tiles.words) {
-            let head_rows = self.projection.head_rows(words.clone()); // [words, D]
-            let logits =
-                kept.next().unwrap_or_else(|| hidden_rows.clone().matmul(head_rows.clone().transpose()));
+            let logits = kept.next().unwrap_or_else(|| self.projection.logits(rows.clone(), words.clone()));
             let places: Vec<_> = self.targets[rows.clone()]
                 .iter()
                 .map(|&target| place(target, words.start, words.len()))
                 .collect();
             let coefficients = &self.coefficients[rows.clone()];
             let gradient = logit_gradient(logits, &places, normalizers, coefficients, self.temperature);
-            let product = gradient.clone().matmul(head_rows); // [rows, D]
-            of_hidden = Some(match of_hidden {
-                Some(sum) => sum + product,
-                None => product,
-            });
-            self.add_to_head(words, gradient.transpose().matmul(hidden_rows.clone())); // [words, D]
+            let head_rows = self.projection.head_rows(words.clone()); // [words, D]
+            self.sums.add(gradient, (rows.clone(), hidden_rows.clone()), (words, head_rows));
         }
-        self.hidden.extend(of_hidden);
-    }
-
-    fn add_to_head(&mut self, words: Range<usize>, product: Tensor<2>) {
-        let (n_words, width) = (self.projection.n_words(), self.projection.width());
-        let head = self.head.take();
-        let head = head.unwrap_or_else(|| Tensor::empty([n_words, width], &product.device()));
-        let place = [words, 0..width];
-        // The first rows write every word of the empty head. A sum owns its numbers before the head is written to, so that
-        // no copy of it is made.
-        let is_first = self.hidden.is_empty();
-        let sum = if is_first { product } else { product + head.clone().slice(place.clone()) };
-        self.head = Some(head.slice_assign(place, sum));
     }
 
     /// Gradients of hidden states and head.
     fn gradients(self) -> (Tensor<2>, Tensor<2>) {
-        let (device, width) = (self.projection.device(), self.projection.width());
-        let head = self.head.unwrap_or_else(|| Tensor::zeros([self.projection.n_words(), width], &device));
-        let hidden = if self.hidden.is_empty() {
-            Tensor::zeros([0, width], &device)
-        } else {
-            Tensor::cat(self.hidden, 0)
-        };
-        (hidden, head)
+        self.sums.gradients()
     }
 }
 

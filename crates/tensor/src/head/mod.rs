@@ -14,6 +14,7 @@
 mod budget;
 mod cross_entropy;
 mod divergences;
+mod gradient_sums;
 mod projection;
 mod scores;
 #[cfg(feature = "flex")]

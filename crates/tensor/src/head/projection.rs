@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor};
 
+use crate::layer::linear;
+
 /// Hidden states and the head that makes logits of them.
 #[derive(Clone)]
 pub(super) struct Projection {
@@ -71,7 +73,7 @@ impl Projection {
 
     /// Logits `[rows, words]` in f32.
     pub(super) fn logits(&self, rows: Range<usize>, words: Range<usize>) -> Tensor<2> {
-        self.hidden_rows(rows).matmul(self.head_rows(words).transpose())
+        linear(self.hidden_rows(rows), self.head.clone().slice([words, 0..self.width()]), None)
     }
 
     /// Logits `[N, words]` in f32.

@@ -4,10 +4,12 @@
 //! the tensors' own memory instead. Each row of a result is computed in the same order however many rows there are, so
 //! a completion does not depend on the batch that it was drawn in.
 
+mod accumulate;
 mod attention;
 mod elementwise;
 mod product;
 
+pub(crate) use accumulate::{add_product, add_transposed_product};
 pub(crate) use attention::{AttentionShape, attend};
 pub(crate) use elementwise::{rms_norm_rows, rotate_rows, swiglu_rows};
 pub(crate) use product::rows_times_weight;
