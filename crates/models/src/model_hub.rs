@@ -90,7 +90,7 @@ mod tests {
             "gpt2",
             "a/b/c",
             "/no-such-folder",
-            "../models",
+            "../no-such-folder",
             "a/..",
             "a/.b",
             "a\\b/c",
