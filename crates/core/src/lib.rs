@@ -13,9 +13,13 @@
 mod atomic;
 mod config;
 mod error;
+#[cfg(feature = "hub")]
+mod hub;
 mod seed;
 
 pub use atomic::{read_json_lines, write_atomic, write_json, write_json_lines};
 pub use config::{fingerprint, load_config, read_toml, write_toml};
 pub use error::CoreError;
+#[cfg(feature = "hub")]
+pub use hub::{HubProgress, HubSettings};
 pub use seed::Seed;

@@ -1,16 +1,9 @@
 //! The Hugging Face hub: its cache on this machine, and downloads that are told to a listener.
-//!
-//! `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_HUB_CACHE` and `HF_HOME` are read here; the default cache and tokens
-//! (`HF_TOKEN`, or the file that `hf auth login` leaves) are `hf-hub`'s business.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
-use std::time::Duration;
 
-use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
-use hf_hub::{HFClient, HFClientSync, HFError, split_id};
+use hf_hub::split_id;
+pub(crate) use razor_core::HubSettings as Settings;
 
 use crate::error::DataError;
 use crate::fetch::FetchEvent;
@@ -21,54 +14,9 @@ use crate::sources::FetchListener;
 
 pub(crate) const NOT_DOWNLOADED: &str = "not in the cache, and no download was asked for";
 
-const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
-
-/// How to reach the hub.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    endpoint: String,
-    /// `None`: `hf-hub`'s default below the home folder.
-    cache_dir: Option<PathBuf>,
-    offline: bool,
-    /// Time for the first answer; without a network a run should start, not wait.
-    answer_within: Duration,
-    /// Time without a byte after which a download is given up.
-    stalled_after: Duration,
-}
-
-impl Settings {
-    pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let text = |name: &str| lookup(name).and_then(|value| value.into_string().ok());
-        let offline = text("HF_HUB_OFFLINE").map(|value| value.to_ascii_lowercase());
-        let cache = lookup("HF_HUB_CACHE").or_else(|| lookup("HUGGINGFACE_HUB_CACHE")).map(PathBuf::from);
-        let home = || lookup("HF_HOME").map(|home| PathBuf::from(home).join("hub"));
-        Self {
-            endpoint: text("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
-            cache_dir: cache.or_else(home),
-            offline: offline.is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.as_str())),
-            answer_within: Duration::from_secs(5),
-            stalled_after: Duration::from_secs(60),
-        }
-    }
-
-    pub(crate) fn describe(&self) -> String {
-        format!("the Hugging Face hub ({})", self.endpoint)
-    }
-
-    fn client(&self) -> Result<HFClientSync, HFError> {
-        // One retry: a machine without a network must not spend half a minute on finding out.
-        let builder = HFClient::builder().endpoint(&self.endpoint).retry_max_attempts(1);
-        match &self.cache_dir {
-            Some(dir) => builder.cache_dir(dir),
-            None => builder,
-        }
-        .build_sync()
-    }
-}
-
 /// The checked files of a data set that lies in the hub's cache; `None` when it does not. Never uses the network.
 pub(crate) fn cached(entry: &DatasetEntry, settings: &Settings) -> Result<Option<[Unpacked; 4]>, DataError> {
-    let client = settings.client().map_err(|error| hub_error(entry, &error))?;
+    let client = settings.client().map_err(|reason| DataError::Hub { id: entry.id, reason })?;
     let (owner, name) = split_id(&entry.hub.repository);
     let repository = client.dataset(owner, name);
     let local = |file: &str| {
@@ -109,13 +57,6 @@ pub(crate) fn download(
     }
 }
 
-/// What the thread that downloads has to say.
-enum Message {
-    Progress { done: u64, total: u64 },
-    Finished(Result<PathBuf, HFError>),
-}
-
-/// One file, on a thread of its own because `hf-hub` has no time limits.
 fn download_file(
     entry: &DatasetEntry,
     settings: &Settings,
@@ -123,65 +64,20 @@ fn download_file(
     force: bool,
     listener: &FetchListener,
 ) -> Result<PathBuf, DataError> {
-    let client = settings.client().map_err(|error| hub_error(entry, &error))?;
+    let failed = |reason| DataError::Hub { id: entry.id, reason };
+    let client = settings.client().map_err(failed)?;
     let (owner, name) = split_id(&entry.hub.repository);
     let repository = client.dataset(owner, name);
-    let (sender, receiver) = channel();
     let (filename, revision) = (file.to_owned(), entry.hub.revision.clone());
-    thread::spawn(move || {
+    let send = move |progress| {
         let request = repository.download_file().filename(filename).revision(revision);
-        let progress = Reporter(sender.clone());
-        let outcome = request.force_download(force).progress(progress).send();
-        let _ = sender.send(Message::Finished(outcome)); // nobody listens any more after a time-out
-    });
-    wait_for(&receiver, settings, |done, total| {
+        request.force_download(force).progress(progress).send()
+    };
+    let outcome = settings.download(send, |done, total| {
         listener(&FetchEvent::Progress { file: file.to_owned(), done, total });
-    })
-    .map_err(|reason| DataError::Hub { id: entry.id, reason: format!("{file}: {reason}") })
-}
-
-fn wait_for(
-    receiver: &Receiver<Message>,
-    settings: &Settings,
-    mut on_progress: impl FnMut(u64, u64),
-) -> Result<PathBuf, String> {
-    let mut limit = settings.answer_within;
-    loop {
-        match receiver.recv_timeout(limit) {
-            Ok(Message::Progress { done, total }) => on_progress(done, total),
-            Ok(Message::Finished(outcome)) => return outcome.map_err(|error| root_cause(&error)),
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("{} sent nothing for {} s", settings.endpoint, limit.as_secs_f32()));
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err("the download ended without a result".to_owned());
-            }
-        }
-        limit = settings.stalled_after;
-    }
-}
-
-/// Passes `hf-hub`'s events on; a callback of its own must not block.
-struct Reporter(Sender<Message>);
-
-impl ProgressHandler for Reporter {
-    fn on_progress(&self, event: &ProgressEvent) {
-        let ProgressEvent::Download(event) = event else {
-            return;
-        };
-        let (done, total) = match event {
-            DownloadEvent::Start { total_bytes, .. } => (0, *total_bytes),
-            DownloadEvent::Progress { files } => {
-                let Some(file) = files.last() else { return };
-                (file.bytes_completed, file.total_bytes)
-            }
-            DownloadEvent::AggregateProgress { bytes_completed, total_bytes, .. } => {
-                (*bytes_completed, *total_bytes)
-            }
-            _ => return,
-        };
-        let _ = self.0.send(Message::Progress { done, total }); // as above
-    }
+    });
+    let found = outcome.map_err(|reason| failed(format!("{file}: {reason}")))?;
+    found.ok_or_else(|| failed(format!("{file}: the hub does not have it")))
 }
 
 /// Rebuilds the four IDX files from the two Parquet files and compares them with the manifest.
@@ -200,23 +96,12 @@ fn unpack(entry: &DatasetEntry, train: PathBuf, test: PathBuf) -> Result<[Unpack
     Ok(files)
 }
 
-fn hub_error(entry: &DatasetEntry, error: &HFError) -> DataError {
-    DataError::Hub { id: entry.id, reason: root_cause(error) }
-}
-
-/// What lies at the bottom of an error: "error sending request" does not say that there is no network.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::sync::{Arc, Mutex};
-    use std::time::Instant;
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use tempfile::TempDir;
 

@@ -1,61 +1,12 @@
 //! Models of the Hugging Face hub: its cache on this machine, and downloads into it.
-//!
-//! `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_HUB_CACHE` and `HF_HOME` are read here; the default cache and tokens
-//! (`HF_TOKEN`, or the file that `hf auth login` leaves) are `hf-hub`'s business.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
-use std::time::Duration;
 
-use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
-use hf_hub::{HFClient, HFClientSync, HFError};
+pub(crate) use razor_core::HubSettings as Settings;
 
 use crate::checkpoint::{COMPANIONS, INDEX_FILE, MODEL_FILE, WeightFiles, read_index, weight_files};
 use crate::error::ModelError;
 use crate::model_hub::Repository;
-
-const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
-
-/// How to reach the hub.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    endpoint: String,
-    /// `None`: `hf-hub`'s default below the home folder.
-    cache_dir: Option<PathBuf>,
-    offline: bool,
-    /// Time for the first answer; without a network a run should stop, not wait.
-    answer_within: Duration,
-    /// Time without a byte after which a download is given up.
-    stalled_after: Duration,
-}
-
-impl Settings {
-    pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let text = |name: &str| lookup(name).and_then(|value| value.into_string().ok());
-        let offline = text("HF_HUB_OFFLINE").map(|value| value.to_ascii_lowercase());
-        let cache = lookup("HF_HUB_CACHE").or_else(|| lookup("HUGGINGFACE_HUB_CACHE")).map(PathBuf::from);
-        let home = || lookup("HF_HOME").map(|home| PathBuf::from(home).join("hub"));
-        Self {
-            endpoint: text("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
-            cache_dir: cache.or_else(home),
-            offline: offline.is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.as_str())),
-            answer_within: Duration::from_secs(5),
-            stalled_after: Duration::from_secs(60),
-        }
-    }
-
-    fn client(&self) -> Result<HFClientSync, HFError> {
-        // One retry: a machine without a network must not spend half a minute on finding out.
-        let builder = HFClient::builder().endpoint(&self.endpoint).retry_max_attempts(1);
-        match &self.cache_dir {
-            Some(dir) => builder.cache_dir(dir),
-            None => builder,
-        }
-        .build_sync()
-    }
-}
 
 /// The folder of a snapshot that holds a whole model.
 ///
@@ -91,7 +42,7 @@ struct Source<'a> {
 impl Source<'_> {
     /// The snapshot in the cache when all its weights are there. Never uses the network.
     fn cached(&self) -> Result<Option<PathBuf>, ModelError> {
-        let client = self.settings.client().map_err(|error| self.failed(root_cause(&error)))?;
+        let client = self.settings.client().map_err(|reason| self.failed(reason))?;
         let Repository { owner, name, revision } = *self.repository;
         let repository = client.model(owner, name);
         let request = repository.download_file().filename("config.json").revision(revision);
@@ -130,76 +81,21 @@ impl Source<'_> {
         self.file(file, revision)?.ok_or_else(|| self.failed(format!("{file}: the hub does not have it")))
     }
 
-    /// One file, on a thread of its own because `hf-hub` has no time limits; `None` when the hub does not have it.
+    /// One file; `None` when the hub does not have it.
     fn file(&self, file: &str, revision: &str) -> Result<Option<PathBuf>, ModelError> {
-        let client = self.settings.client().map_err(|error| self.failed(root_cause(&error)))?;
+        let client = self.settings.client().map_err(|reason| self.failed(reason))?;
         let repository = client.model(self.repository.owner, self.repository.name);
-        let (sender, receiver) = channel();
         let (filename, revision) = (file.to_owned(), revision.to_owned());
-        thread::spawn(move || {
-            let progress = Reporter(sender.clone());
-            let request = repository.download_file().filename(filename).revision(revision);
-            let outcome = request.progress(progress).send();
-            let _ = sender.send(Message::Finished(outcome)); // nobody listens any more after a time-out
-        });
-        let outcome = self.wait_for(&receiver, |done, total| (self.progress)(file, done, total));
+        let send = move |progress| {
+            repository.download_file().filename(filename).revision(revision).progress(progress).send()
+        };
+        let outcome = self.settings.download(send, |done, total| (self.progress)(file, done, total));
         outcome.map_err(|reason| self.failed(format!("{file}: {reason}")))
-    }
-
-    fn wait_for(
-        &self,
-        receiver: &Receiver<Message>,
-        on_progress: impl Fn(u64, u64),
-    ) -> Result<Option<PathBuf>, String> {
-        let mut limit = self.settings.answer_within;
-        loop {
-            match receiver.recv_timeout(limit) {
-                Ok(Message::Progress { done, total }) => on_progress(done, total),
-                Ok(Message::Finished(Ok(path))) => return Ok(Some(path)),
-                Ok(Message::Finished(Err(HFError::EntryNotFound { .. }))) => return Ok(None),
-                Ok(Message::Finished(Err(error))) => return Err(root_cause(&error)),
-                Err(RecvTimeoutError::Timeout) => {
-                    let (endpoint, limit) = (&self.settings.endpoint, limit.as_secs_f32());
-                    return Err(format!("{endpoint} sent nothing for {limit} s"));
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err("the download ended without a result".to_owned());
-                }
-            }
-            limit = self.settings.stalled_after;
-        }
     }
 
     fn failed(&self, reason: impl Into<String>) -> ModelError {
         let Repository { owner, name, revision } = *self.repository;
         ModelError::Hub { name: format!("{owner}/{name} at {revision}"), reason: reason.into() }
-    }
-}
-
-/// What the thread that downloads has to say.
-enum Message {
-    Progress { done: u64, total: u64 },
-    Finished(Result<PathBuf, HFError>),
-}
-
-/// Passes `hf-hub`'s events on; a callback of its own must not block.
-struct Reporter(Sender<Message>);
-
-impl ProgressHandler for Reporter {
-    fn on_progress(&self, event: &ProgressEvent) {
-        let ProgressEvent::Download(event) = event else { return };
-        let (done, total) = match event {
-            DownloadEvent::Start { total_bytes, .. } => (0, *total_bytes),
-            DownloadEvent::Progress { files } => {
-                let Some(file) = files.last() else { return };
-                (file.bytes_completed, file.total_bytes)
-            }
-            DownloadEvent::AggregateProgress { bytes_completed, total_bytes, .. } => {
-                (*bytes_completed, *total_bytes)
-            }
-            _ => return,
-        };
-        let _ = self.0.send(Message::Progress { done, total }); // as above
     }
 }
 
@@ -218,22 +114,15 @@ fn is_whole(folder: &Path) -> Result<bool, ModelError> {
     }
 }
 
-/// What lies at the bottom of an error: "error sending request" does not say that there is no network.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::ffi::OsString;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
     use std::sync::{Arc, Mutex};
-    use std::time::Instant;
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use tempfile::TempDir;
 
