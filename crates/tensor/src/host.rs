@@ -21,13 +21,24 @@ pub(crate) fn numbers<E: Element + Pod>(tensor: &HostTensor) -> Option<&[E]> {
     tensor.as_slice::<E>()
 }
 
-/// The numbers of an f32 tensor to change, its own memory where it has one owner; gives it back on other devices, under
-/// autodiff and in other types.
-pub(crate) fn take_f32<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Tensor<D>> {
-    if tensor.dtype() != DType::F32 || on_host(&tensor).is_none() {
-        return Err(tensor);
-    }
-    Ok(tensor.into_data().try_into_vec::<f32>().expect("its type was asked for above"))
+/// Whether a tensor is f32 on Burn's CPU backend, without autodiff.
+pub(crate) fn is_here<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32 && tensor.clone().try_into_primitive::<Flex>().is_ok()
+}
+
+/// The numbers of a tensor that [is here](is_here), to be changed: its own memory where it has one owner.
+pub(crate) fn take_f32<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().expect("the caller knows that it is f32")
+}
+
+/// The memory of a tensor that is on Burn's CPU backend.
+pub(crate) fn borrow<const D: usize>(tensor: &Tensor<D>) -> HostTensor {
+    on_host(tensor).expect("the caller knows that it is on the CPU")
+}
+
+/// The numbers of a tensor that [is here](is_here).
+pub(crate) fn f32s(tensor: &HostTensor) -> &[f32] {
+    numbers(tensor).expect("the caller knows that it is f32")
 }
 
 /// A tensor on the CPU from its numbers, without a copy.

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::projection::Projection;
 
 /// What the tiles so far add up to.
+#[cfg_attr(feature = "flex", expect(clippy::large_enum_variant, reason = "there is one at a time"))]
 pub(super) enum Sums {
     /// In memory that products are added to in place: `[N, D]` and `[V, D]`.
     #[cfg(feature = "flex")]

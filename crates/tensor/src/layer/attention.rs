@@ -3,6 +3,11 @@
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, DType, Tensor, TensorData};
 
+#[cfg(feature = "flex")]
+use crate::host::{borrow, f32s, from_host, is_here};
+#[cfg(feature = "flex")]
+use crate::kernel::{AttentionShape, attend};
+
 /// Which slots of keys and values hold something.
 #[derive(Debug, Clone, Copy)]
 pub struct KvSlots<'a> {
@@ -28,8 +33,8 @@ pub fn causal_attention(
     slots: KvSlots<'_>,
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if let Some(result) = on_cpu(&queries, &keys, &values, slots) {
-        return result;
+    if [&queries, &keys, &values].into_iter().all(is_here) {
+        return on_cpu(&queries, &keys, &values, slots);
     }
     let [n_rows, n_queries, n_heads, channels] = queries.dims();
     let [_, _, n_kv_heads, _] = keys.dims();
@@ -71,19 +76,10 @@ fn hidden_slots(n_rows: usize, n_queries: usize, slots: KvSlots<'_>) -> TensorDa
 }
 
 #[cfg(feature = "flex")]
-fn on_cpu(
-    queries: &Tensor<4>,
-    keys: &Tensor<4>,
-    values: &Tensor<4>,
-    slots: KvSlots<'_>,
-) -> Option<Tensor<4>> {
-    use crate::host::{from_host, numbers, on_host};
-    use crate::kernel::{AttentionShape, attend};
-
+fn on_cpu(queries: &Tensor<4>, keys: &Tensor<4>, values: &Tensor<4>, slots: KvSlots<'_>) -> Tensor<4> {
     let dims @ [_, n_queries, n_heads, head_dim] = queries.dims();
     let [_, capacity, n_kv_heads, _] = keys.dims();
-    let (queries, keys, values) = (on_host(queries)?, on_host(keys)?, on_host(values)?);
     let shape = AttentionShape { n_queries, n_keys: slots.n_filled, capacity, n_heads, n_kv_heads, head_dim };
-    let [queries, keys, values] = [&queries, &keys, &values].map(numbers::<f32>);
-    Some(from_host(attend(queries?, keys?, values?, slots.first, shape), dims))
+    let [queries, keys, values] = [queries, keys, values].map(borrow);
+    from_host(attend(f32s(&queries), f32s(&keys), f32s(&values), slots.first, shape), dims)
 }

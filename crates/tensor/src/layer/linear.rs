@@ -1,6 +1,17 @@
 //! Linear layers with the weight as checkpoints keep it.
 
 use burn::tensor::Tensor;
+#[cfg(feature = "flex")]
+use burn::tensor::{DType, Element};
+#[cfg(feature = "flex")]
+use bytemuck::Pod;
+#[cfg(feature = "flex")]
+use half::bf16;
+
+#[cfg(feature = "flex")]
+use crate::host::{borrow, f32s, from_host, is_here, numbers};
+#[cfg(feature = "flex")]
+use crate::kernel::{Weight, rows_times_weight};
 
 /// `rows · weightᵀ + bias`.
 ///
@@ -14,8 +25,13 @@ use burn::tensor::Tensor;
 /// - returns: `[N, out]`
 pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if let Some(result) = on_cpu(&rows, &weight, bias.as_ref()) {
-        return result;
+    if is_here(&rows) && bias.as_ref().is_none_or(is_here) {
+        if is_here(&weight) {
+            return on_cpu::<f32>(&rows, &weight, bias.as_ref());
+        }
+        if weight.dtype() == DType::BF16 {
+            return on_cpu::<bf16>(&rows, &weight, bias.as_ref());
+        }
     }
     let weight = if weight.dtype() == rows.dtype() { weight } else { weight.cast(rows.dtype()) };
     let result = rows.matmul(weight.transpose()); // [N, out]
@@ -26,28 +42,16 @@ pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Te
 }
 
 #[cfg(feature = "flex")]
-fn on_cpu(rows: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Option<Tensor<2>> {
-    use half::bf16;
-
-    use crate::host::{from_host, numbers, on_host};
-    use crate::kernel::rows_times_weight;
-
+fn on_cpu<W: Weight + Element + Pod>(
+    rows: &Tensor<2>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+) -> Tensor<2> {
     let [n, d_in] = rows.dims();
     let [d_out, weight_in] = weight.dims();
     assert_eq!(d_in, weight_in, "rows are {d_in} wide, the weight takes {weight_in}");
-    let (rows, weight) = (on_host(rows)?, on_host(weight)?);
-    let bias = match bias {
-        Some(bias) => Some(on_host(bias)?),
-        None => None,
-    };
-    let bias = match &bias {
-        Some(bias) => Some(numbers::<f32>(bias)?),
-        None => None,
-    };
-    let x = numbers::<f32>(&rows)?;
-    let product = match numbers::<f32>(&weight) {
-        Some(weight) => rows_times_weight(x, weight, bias, d_in),
-        None => rows_times_weight(x, numbers::<bf16>(&weight)?, bias, d_in),
-    };
-    Some(from_host(product, [n, d_out]))
+    let (rows, weight, bias) = (borrow(rows), borrow(weight), bias.map(borrow));
+    let weight = numbers::<W>(&weight).expect("the caller chose the type that it is stored in");
+    let product = rows_times_weight(f32s(&rows), weight, bias.as_ref().map(f32s), d_in);
+    from_host(product, [n, d_out])
 }

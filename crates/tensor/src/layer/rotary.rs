@@ -2,6 +2,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+#[cfg(feature = "flex")]
+use crate::host::{borrow, f32s, from_host, is_here, take_f32};
+#[cfg(feature = "flex")]
+use crate::kernel::rotate_rows;
+
 /// Angles of the positions of a batch.
 #[derive(Debug, Clone)]
 pub struct RotaryAngles {
@@ -38,10 +43,9 @@ impl RotaryAngles {
 /// - returns: `[N, H, C]`
 pub fn rotate_halves(heads: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
     #[cfg(feature = "flex")]
-    let heads = match on_cpu(heads, angles) {
-        Ok(result) => return result,
-        Err(heads) => heads,
-    };
+    if is_here(&heads) && is_here(&angles.cos) && is_here(&angles.sin) {
+        return on_cpu(heads, angles);
+    }
     let [n, n_heads, channels] = heads.dims();
     let half = channels / 2;
     let spread = |angles: &Tensor<2>| -> Tensor<3> {
@@ -55,18 +59,11 @@ pub fn rotate_halves(heads: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
     Tensor::cat(vec![rotated_low, rotated_high], 2)
 }
 
-/// Gives the heads back where they cannot be used.
 #[cfg(feature = "flex")]
-fn on_cpu(heads: Tensor<3>, angles: &RotaryAngles) -> Result<Tensor<3>, Tensor<3>> {
-    use crate::host::{from_host, numbers, on_host, take_f32};
-
+fn on_cpu(heads: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
     let dims = heads.dims();
-    let (cos, sin) = (on_host(&angles.cos), on_host(&angles.sin));
-    let (cos, sin) = (cos.as_ref().and_then(numbers::<f32>), sin.as_ref().and_then(numbers::<f32>));
-    let (Some(cos), Some(sin)) = (cos, sin) else {
-        return Err(heads);
-    };
-    let mut heads = take_f32(heads)?;
-    crate::kernel::rotate_rows(&mut heads, dims[1], cos, sin, dims[0]);
-    Ok(from_host(heads, dims))
+    let (cos, sin) = (borrow(&angles.cos), borrow(&angles.sin));
+    let mut heads = take_f32(heads);
+    rotate_rows(&mut heads, dims[1], f32s(&cos), f32s(&sin), dims[0]);
+    from_host(heads, dims)
 }

@@ -3,6 +3,11 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 
+#[cfg(feature = "flex")]
+use crate::host::{borrow, f32s, from_host, is_here, take_f32};
+#[cfg(feature = "flex")]
+use crate::kernel::swiglu_rows;
+
 /// `silu(gate) · up` with silu(x) = x / (1 + exp(-x)).
 ///
 /// # Shapes
@@ -10,25 +15,17 @@ use burn::tensor::activation::silu;
 /// - returns: `[N, I]`
 pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    let gate = match on_cpu(gate, &up) {
-        Ok(result) => return result,
-        Err(gate) => gate,
-    };
+    if is_here(&gate) && is_here(&up) {
+        return on_cpu(gate, &up);
+    }
     silu(gate) * up
 }
 
-/// Gives the gate back where it cannot be used.
 #[cfg(feature = "flex")]
-fn on_cpu(gate: Tensor<2>, up: &Tensor<2>) -> Result<Tensor<2>, Tensor<2>> {
-    use crate::host::{from_host, numbers, on_host, take_f32};
-
+fn on_cpu(gate: Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
     let dims = gate.dims();
     assert_eq!(dims, up.dims(), "gate and up have one shape");
-    let up = on_host(up);
-    let Some(up) = up.as_ref().and_then(numbers::<f32>) else {
-        return Err(gate);
-    };
-    let mut gate = take_f32(gate)?;
-    crate::kernel::swiglu_rows(&mut gate, up, dims[1]);
-    Ok(from_host(gate, dims))
+    let mut gate = take_f32(gate);
+    swiglu_rows(&mut gate, f32s(&borrow(up)), dims[1]);
+    from_host(gate, dims)
 }
