@@ -9,6 +9,7 @@ use razor_experiments::parity::PARITY_PRESETS;
 
 use crate::backend::VERSION;
 use crate::generate::GenerateArgs;
+use crate::measure::MeasureArgs;
 use crate::score::ScoreArgs;
 
 /// Fine-tunes a model on a new task and tells what it forgets.
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Data(DataArgs),
     Generate(GenerateArgs),
     Score(ScoreArgs),
+    Measure(MeasureArgs),
     Bench(BenchArgs),
 }
 

@@ -11,6 +11,11 @@ mod data_task;
 mod generate;
 mod interrupt;
 mod json_lines;
+mod measure;
+mod measure_page;
+mod measure_shift;
+mod measure_tables;
+mod measure_weights;
 mod model;
 mod progress;
 mod report;
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         Command::Data(args) => data::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Measure(args) => measure::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -79,14 +79,18 @@ impl LoadedModel {
 
     /// The prompt of a conversation, ready for the answer.
     pub(crate) fn encode_chat(&self, messages: &[Message]) -> anyhow::Result<Vec<u32>> {
+        Ok(self.tokenizer.encode(&self.chat_text(messages)?, false)?) // the template writes the special tokens itself
+    }
+
+    /// The text of a conversation, ready for the answer.
+    pub(crate) fn chat_text(&self, messages: &[Message]) -> anyhow::Result<String> {
         let Some(template) = &self.template else {
             let folder = self.folder.display();
             bail!(
                 "{folder} has no chat template: give `prompt` instead of `messages`, with the markers it was trained on"
             );
         };
-        let text = template.render(messages, true, &ChatOptions::default())?;
-        Ok(self.tokenizer.encode(&text, false)?) // the template writes the special tokens itself
+        Ok(template.render(messages, true, &ChatOptions::default())?)
     }
 }
 

@@ -36,6 +36,8 @@ mod representation;
 mod spectrum;
 mod weight_change;
 
+mod language;
+
 mod bootstrap;
 mod correlation;
 mod exponential;
@@ -54,6 +56,11 @@ pub use exponential::ExponentialFit;
 pub use fisher::diagonal_fisher;
 pub use fit::QuadraticFit;
 pub use group_residuals::{HeldOutGroup, group_residuals, leave_one_group_out};
+pub use language::{
+    CompletionShift, DriftOptions, LayerSimilarity, MatrixDrift, SampleSource, ShiftQuantity, ShiftSample,
+    TensorDrift, WeightDrift, completion_shifts, layer_similarities, mean_hidden_states, sequence_fisher,
+    shift_quantities,
+};
 pub use monotone::MonotoneFit;
 pub use pareto::Frontier;
 pub use representation::{RepresentationProbe, RepresentationSimilarity};
