@@ -278,7 +278,7 @@ pub(crate) enum Shown {
 }
 
 fn parse_shown(name: &str) -> Result<Shown, String> {
-    if name == TaskId::UserFile.name() {
+    if name == "file" {
         return Ok(Shown::Task(TaskId::UserFile));
     }
     if let Ok(id) = name.parse() {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::{DataArgs, DataCommand, DataQuery, FetchArgs, ShowArgs, Shown, SplitName};
 use crate::progress::download_listener;
+use crate::task_list::{self, TaskState};
 use crate::terminal::{allows_colours, print, print_json};
 use crate::{UsageError, data_task};
 
@@ -33,17 +34,27 @@ fn inspect_all(args: &DataQuery) -> Vec<(&'static DatasetEntry, DatasetState)> {
     ids.map(|id| (Manifest::embedded().entry(id), inspect(id, &sources))).collect()
 }
 
+/// The tasks, where no image sets were named.
+fn task_states(args: &DataQuery) -> Vec<TaskState> {
+    if args.names.is_empty() { TaskState::of_all(&Sources::new(args.data.clone())) } else { Vec::new() }
+}
+
+fn print_states(found: &[(&DatasetEntry, DatasetState)], tasks: &[TaskState]) -> anyhow::Result<()> {
+    let images = found.iter().map(|(entry, state)| state_json(entry, state));
+    print_json(&images.chain(tasks.iter().map(TaskState::to_json)).collect::<Vec<_>>())
+}
+
 fn list(args: &DataQuery) -> anyhow::Result<ExitCode> {
-    let found = inspect_all(args);
+    let (found, tasks) = (inspect_all(args), task_states(args));
     if args.json {
-        print_json(&found.iter().map(|(entry, state)| state_json(entry, state)).collect::<Vec<_>>())?;
+        print_states(&found, &tasks)?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = found.iter().map(|(entry, _)| entry.licence.chars().count()).max().unwrap_or(0);
     let row = |name: &str, state: &str, licence: &str, place: &str| {
         format!("{name:<14} {state:<8} {licence:<width$} {place}\n")
     };
-    let mut text = row("name", "state", "licence", "where");
+    let mut text = row("image set", "state", "licence", "where");
     for (entry, state) in &found {
         text.push_str(&row(entry.id.name(), state_name(state), &entry.licence, &place_text(state)));
     }
@@ -55,6 +66,9 @@ fn list(args: &DataQuery) -> anyhow::Result<ExitCode> {
     }
     if found.iter().any(|(_, state)| !state.is_sound()) {
         text.push_str(ADVICE);
+    }
+    if !tasks.is_empty() {
+        text.push_str(&format!("\n{}{TASK_ADVICE}", task_list::table(&tasks)));
     }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -74,13 +88,17 @@ fn place_text(state: &DatasetState) -> String {
 const ADVICE: &str = "\n`razor data fetch` downloads what is missing; `razor data verify` tells what is wrong. Without real images\n\
                       studies run on generated stand-ins, and say so.\n";
 
+const TASK_ADVICE: &str = "\n`razor data show TASK` shows an example. A task's files go below a data folder as in datasets/TASK/sample;\n\
+                           nothing downloads them yet.\n";
+
 fn verify(args: &DataQuery) -> anyhow::Result<ExitCode> {
-    let found = inspect_all(args);
-    let is_sound = found.iter().all(|(_, state)| state.is_sound());
+    let (found, tasks) = (inspect_all(args), task_states(args));
+    let is_sound = found.iter().all(|(_, state)| state.is_sound()) && tasks.iter().all(TaskState::is_sound);
     if args.json {
-        print_json(&found.iter().map(|(entry, state)| state_json(entry, state)).collect::<Vec<_>>())?;
+        print_states(&found, &tasks)?;
     } else {
-        print(&found.iter().map(|(entry, state)| verify_text(entry, state)).collect::<String>())?;
+        let images: String = found.iter().map(|(entry, state)| verify_text(entry, state)).collect();
+        print(&(images + &task_list::verify_text(&tasks)))?;
     }
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

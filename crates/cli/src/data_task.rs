@@ -12,6 +12,7 @@ use razor_envs::{Judge, Outcome, Verdict};
 use razor_models::resolve_model;
 use serde_json::{Value, json};
 
+use crate::UsageError;
 use crate::args::{ShowArgs, SplitName};
 use crate::progress::download_progress;
 use crate::terminal::{allows_colours, print, print_json};
@@ -22,7 +23,15 @@ const CONTEXT: usize = 32_768;
 /// Shows one example of a task, or of a user's own file of JSON lines.
 pub(crate) fn show(task: TaskId, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let data = match (&args.file, task) {
-        (Some(file), _) => load_user_task(file)?,
+        (Some(file), TaskId::UserFile) => load_user_task(file)?,
+        (Some(_), task) => {
+            return Err(UsageError(format!("--file is for `razor data show file`, found {task}")).into());
+        }
+        (None, TaskId::UserFile) => {
+            return Err(
+                UsageError("name your JSON lines: razor data show file --file FILE".to_owned()).into()
+            );
+        }
         (None, task) => load_task_from(task, args.subset.as_deref(), &Sources::new(args.data.clone()))?,
     };
     let example = pick(&data, args)?;
@@ -70,7 +79,7 @@ struct Tokens {
 
 impl Tokens {
     fn of(model: &str, example: &TaskExample, completion: &str) -> anyhow::Result<Self> {
-        let folder = resolve_model(model, None, false, &download_progress(false))?;
+        let folder = resolve_model(model, None, false, download_progress(false))?;
         let tokenizer = Tokenizer::load(&folder)?;
         let template = ChatTemplate::load(&folder, TemplateName::Default, &tokenizer)?;
         let completion = completion.to_owned();
@@ -110,35 +119,63 @@ fn as_text(
     tokens: Option<&Tokens>,
 ) -> String {
     let has_colours = allows_colours(&std::io::stdout());
-    let heading =
-        |name: &str| if has_colours { format!("\x1b[1m{name}\x1b[0m\n") } else { format!("{name}\n") };
-    let side = if is_test_question(&example.question) { "test" } else { "train" };
-    let mut text = format!("{} {}, {side} side of the split by question\n", data.task, example.id);
+    let heading = |name: &str| {
+        let name = printable(name);
+        if has_colours { format!("\n\x1b[1m{name}\x1b[0m\n") } else { format!("\n--- {name} ---\n") }
+    };
+    let mut text = origin_text(data, example);
+    let mut section = |name: &str, content: &str| {
+        text.push_str(&heading(name));
+        text.push_str(printable(content).trim_end_matches('\n'));
+        text.push('\n');
+    };
     for message in &example.prompt {
-        text.push_str(&format!("\n{}{}\n", heading(&message.role), message.content));
+        section(&message.role, &message.content);
     }
     if let Some(completion) = completion {
-        text.push_str(&format!("\n{}{completion}\n", heading("completion")));
+        section("completion", completion);
     }
     if let Some(answer) = &example.answer {
-        text.push_str(&format!(
-            "\n{}{}\n",
-            heading("right answer"),
-            final_answer_text(answer, example.format)
-        ));
+        section("right answer", &final_answer_text(answer, example.format));
     }
     if let Some(verdict) = verdict {
-        text.push_str(&format!("\n{}{}\n", heading("reward"), verdict_text(verdict)));
+        section("reward", &verdict_text(verdict));
     }
     if let Some(tokens) = tokens {
         let style = if has_colours { PreviewStyle::Ansi } else { PreviewStyle::Plain };
         text.push_str(&format!(
-            "\n{}{}",
+            "{}{}",
             heading("tokens"),
             render_tokens(&tokens.example, &tokens.tokenizer, style)
         ));
     }
     text
+}
+
+/// Which example of which files.
+fn origin_text(data: &TaskData, example: &TaskExample) -> String {
+    let side = if is_test_question(&example.question) { "test" } else { "train" };
+    let (task, n) = (data.task, data.examples.len());
+    let mut text = format!("{task} {}, {side} side of the split by question; the set has {n}\n", example.id);
+    for file in &data.provenance {
+        let sum = if file.matches_manifest == Some(false) { ", not the bytes of the manifest" } else { "" };
+        text.push_str(&format!("from {}{sum}\n", file.path.display()));
+    }
+    text
+}
+
+/// Text of a file without what would move the cursor or hide text on a terminal.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => out.push(character),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.extend(character.escape_default()),
+            _ if character.is_control() => out.extend(character.escape_default()),
+            _ => out.push(character),
+        }
+    }
+    out
 }
 
 fn verdict_text(verdict: &Verdict) -> String {

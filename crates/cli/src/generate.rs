@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use razor_core::Seed;
-use razor_data::{Message, StopStrings};
+use razor_data::{ChatTemplate, Message, StopStrings};
 use razor_models::{Completion, GenerationLimits, GenerationRequest, Sampling, StopReason, generate};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,10 +21,12 @@ use crate::progress::CountProgress;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads objects with `id` and either `prompt` (text, taken as it is) or `messages` (rendered with the model's chat
-template). Writes, in the same order, `id`, `completion`, `token_ids`, `log_probs` (nats, under the distribution that was
-drawn from) and `stop_reason`: stop_token, stop_string, length or context_full.
+template); other fields are left alone. Writes, in the same order, `id`, `completion`, `token_ids`, `log_probs` (nats, under the distribution that was
+drawn from) and `stop_reason`: stop_token, stop_string, length or context_full. With --samples above 1 `sample` counts
+from 0.
 
-The text of a prompt depends on --seed and on its place in the input, not on --batch-rows.
+The text of a prompt depends on --seed and on its place in the input, not on --batch-rows. Completions end at the model's
+own stop tokens; other settings of its generation_config.json are not used.
 
 Examples:
   razor generate --model Qwen2.5-0.5B-Instruct --input prompts.jsonl --max-new-tokens 128
@@ -42,28 +45,28 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) max_new_tokens: usize,
     /// 0 takes the likeliest token, 1 draws from the model's own distribution
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
     /// Draw among the N likeliest tokens only; 0 is all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) top_k: usize,
     /// Draw among the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) top_p: f32,
     /// Draw among tokens at least this share as likely as the likeliest
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) min_p: f32,
     /// End a completion before this text; may be given again
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) stop: Vec<String>,
     /// Completions of each prompt
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count)]
     pub(crate) samples: usize,
     /// Seed of everything that is random
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Completions at a time; more are faster and take more memory
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value = "16", value_parser = parse_count)]
     pub(crate) batch_rows: usize,
     #[command(flatten)]
     pub(crate) model_args: ModelArgs,
@@ -72,12 +75,49 @@ pub(crate) struct GenerateArgs {
     pub(crate) quiet: bool,
 }
 
+/// Completions that are kept in memory until they are written.
+const MOST: usize = 1_000_000;
+
+/// A number of rows or samples.
+fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=MOST) => Ok(n),
+        _ => Err(format!("expected a whole number from 1 to {MOST}")),
+    }
+}
+
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PromptLine {
+struct RawLine {
     id: Value,
     prompt: Option<String>,
     messages: Option<Vec<Message>>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "RawLine")]
+struct PromptLine {
+    id: Value,
+    prompt: Prompt,
+}
+
+enum Prompt {
+    Text(String),
+    Chat(Vec<Message>),
+}
+
+impl TryFrom<RawLine> for PromptLine {
+    type Error = &'static str;
+
+    fn try_from(raw: RawLine) -> Result<Self, Self::Error> {
+        let prompt = match (raw.prompt, raw.messages) {
+            (Some(text), None) => Prompt::Text(text),
+            (None, Some(messages)) if messages.is_empty() => return Err("`messages` is empty"),
+            (None, Some(messages)) => Prompt::Chat(messages),
+            (None, None) => return Err("missing field `prompt` or `messages`"),
+            (Some(_), Some(_)) => return Err("expected either `prompt` or `messages`, found both"),
+        };
+        Ok(Self { id: raw.id, prompt })
+    }
 }
 
 #[derive(Serialize)]
@@ -98,17 +138,25 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     if let Some(problem) = sampling.problem() {
         return Err(UsageError(problem).into());
     }
-    if args.samples == 0 || args.batch_rows == 0 || args.stop.iter().any(String::is_empty) {
-        return Err(
-            UsageError("--samples and --batch-rows are at least 1, --stop is not empty".into()).into()
-        );
-    }
     let lines: Vec<PromptLine> = read_lines(&args.input)?;
+    if lines.len().saturating_mul(args.samples) > MOST {
+        let n = lines.len();
+        return Err(UsageError(format!(
+            "{n} prompts with {} samples are over {MOST} completions: split the input",
+            args.samples
+        ))
+        .into());
+    }
     let model = LoadedModel::read(&args.model, &args.model_args, args.quiet)?;
+    let has_chats = lines.iter().any(|line| matches!(line.prompt, Prompt::Chat(_)));
+    let template = if has_chats { Some(model.chat_template()?) } else { None };
     let requests = lines
         .iter()
         .enumerate()
-        .map(|(idx, line)| request(&model, line, idx, args).with_context(|| format!("prompt {}", line.id)))
+        .map(|(idx, line)| {
+            let request = request(&model, template.as_ref(), line, idx, args);
+            request.with_context(|| format!("prompt {}", line.id))
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut drawing = Drawing::new(&model, args, &lines)?;
     drawing.run(&requests, sampling)?;
@@ -118,14 +166,16 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
 
 fn request(
     model: &LoadedModel,
+    template: Option<&ChatTemplate>,
     line: &PromptLine,
     idx: usize,
     args: &GenerateArgs,
 ) -> anyhow::Result<GenerationRequest> {
-    let prompt = match (&line.prompt, &line.messages) {
-        (Some(prompt), None) => model.encode_prompt(prompt)?,
-        (None, Some(messages)) => model.encode_chat(messages)?,
-        _ => bail!("expected either `prompt` or `messages`"),
+    let prompt = match &line.prompt {
+        Prompt::Text(text) => model.encode_prompt(text)?,
+        Prompt::Chat(messages) => {
+            model.encode_chat(template.expect("it was read as there are chats"), messages)?
+        }
     };
     let seed = Seed::new(args.seed).derive("prompt", idx as u64);
     Ok(GenerationRequest {
@@ -185,6 +235,7 @@ impl<'a> Drawing<'a> {
             progress.add(1);
         };
         let drawn = generate(&self.model.decoder, requests, sampling, &limits, &mut is_done, &mut on_end);
+        drop(progress); // the bar is away before anything is printed
         drawn.map_err(|error| self.explain(error))?;
         if let Some(error) = failure {
             return Err(error.into());

@@ -25,10 +25,11 @@ pub(crate) fn read_lines<R: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec
     let mut records = Vec::new();
     for (idx, line) in reader.lines().enumerate() {
         let line = line.with_context(|| format!("{shown}:{}: cannot be read as UTF-8", idx + 1))?;
+        let line = line.strip_prefix('\u{feff}').filter(|_| idx == 0).unwrap_or(&line); // some editors write the mark
         if line.trim().is_empty() {
             continue;
         }
-        let record = serde_json::from_str(&line).map_err(|error| {
+        let record = serde_json::from_str(line).map_err(|error| {
             anyhow::anyhow!(
                 "{shown}:{}: {}",
                 idx + 1,

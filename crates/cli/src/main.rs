@@ -23,6 +23,7 @@ mod reproduce;
 mod reproduce_parity;
 mod reproduce_theory;
 mod score;
+mod task_list;
 mod terminal;
 
 use std::num::NonZero;

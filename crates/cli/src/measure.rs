@@ -106,7 +106,6 @@ pub(crate) struct MeasureArgs {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PromptLine {
     id: Option<Value>,
     prompt: Option<String>,
@@ -221,14 +220,15 @@ fn check_pair(base: &LoadedModel, tuned: &LoadedModel) -> anyhow::Result<()> {
 
 /// The tokens of every prompt, as the base has them; the tuned model's tokenizer must agree.
 fn encode(base: &LoadedModel, tuned: &LoadedModel, lines: &[PromptLine]) -> anyhow::Result<Vec<Vec<u32>>> {
+    let has_chats = lines.iter().any(|line| line.messages.is_some());
+    let template = if has_chats { Some(base.chat_template()?) } else { None };
     let encode_line = |(idx, line): (usize, &PromptLine)| {
         let name =
             || line.id.as_ref().map_or_else(|| format!("prompt {}", idx + 1), |id| format!("prompt {id}"));
-        let (ids, others) = match (&line.prompt, &line.messages) {
-            (Some(prompt), None) => (base.encode_prompt(prompt), tuned.encode_prompt(prompt)),
-            (None, Some(messages)) => {
-                let ids = base.encode_chat(messages);
-                (ids, tuned.tokenizer.encode(&base.chat_text(messages)?, false).map_err(Into::into))
+        let (ids, others) = match (&line.prompt, &line.messages, &template) {
+            (Some(prompt), None, _) => (base.encode_prompt(prompt), tuned.encode_prompt(prompt)),
+            (None, Some(messages), Some(template)) => {
+                (base.encode_chat(template, messages), tuned.encode_chat(template, messages))
             }
             _ => bail!("{}: expected either `prompt` or `messages`", name()),
         };

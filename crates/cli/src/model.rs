@@ -1,4 +1,4 @@
-//! A model folder as the commands use it: decoder, tokenizer, chat template.
+//! A model folder as the commands use it: decoder, tokenizer, and where there are conversations the chat template.
 
 use std::path::PathBuf;
 
@@ -38,15 +38,13 @@ pub(crate) struct LoadedModel {
     pub(crate) folder: PathBuf,
     pub(crate) decoder: Decoder,
     pub(crate) tokenizer: Tokenizer,
-    pub(crate) template: Option<ChatTemplate>,
 }
 
 impl LoadedModel {
     /// Reads `name`, a folder or a hub id, and tells on standard error what it read.
     pub(crate) fn read(name: &str, args: &ModelArgs, quiet: bool) -> anyhow::Result<Self> {
-        let folder = resolve_model(name, args.revision.as_deref(), args.offline, &download_progress(quiet))?;
+        let folder = resolve_model(name, args.revision.as_deref(), args.offline, download_progress(quiet))?;
         let tokenizer = Tokenizer::load(&folder)?;
-        let template = ChatTemplate::load(&folder, TemplateName::Default, &tokenizer)?;
         let decoder = read_decoder(&folder, args.dtype, quiet)?;
         let (n_tokens, n_rows) = (tokenizer.vocab_len(), decoder.config().vocab_size);
         if n_tokens > n_rows {
@@ -55,7 +53,7 @@ impl LoadedModel {
                 folder.display()
             );
         }
-        Ok(Self { folder, decoder, tokenizer, template })
+        Ok(Self { folder, decoder, tokenizer })
     }
 
     /// Tokens that end a completion: those of the tokenizer, the generation settings and the config.
@@ -77,20 +75,26 @@ impl LoadedModel {
         Ok(ids)
     }
 
-    /// The prompt of a conversation, ready for the answer.
-    pub(crate) fn encode_chat(&self, messages: &[Message]) -> anyhow::Result<Vec<u32>> {
-        Ok(self.tokenizer.encode(&self.chat_text(messages)?, false)?) // the template writes the special tokens itself
+    /// How the model writes conversations. Read only where there are some: a template that cannot be used, or none, is no
+    /// reason to refuse plain text.
+    pub(crate) fn chat_template(&self) -> anyhow::Result<ChatTemplate> {
+        let template = ChatTemplate::load(&self.folder, TemplateName::Default, &self.tokenizer)?;
+        template.with_context(|| {
+            let folder = self.folder.display();
+            format!(
+                "{folder} has no chat template: give `prompt` instead of `messages`, with the markers it was trained on"
+            )
+        })
     }
 
-    /// The text of a conversation, ready for the answer.
-    pub(crate) fn chat_text(&self, messages: &[Message]) -> anyhow::Result<String> {
-        let Some(template) = &self.template else {
-            let folder = self.folder.display();
-            bail!(
-                "{folder} has no chat template: give `prompt` instead of `messages`, with the markers it was trained on"
-            );
-        };
-        Ok(template.render(messages, true, &ChatOptions::default())?)
+    /// The prompt of a conversation, ready for the answer.
+    pub(crate) fn encode_chat(
+        &self,
+        template: &ChatTemplate,
+        messages: &[Message],
+    ) -> anyhow::Result<Vec<u32>> {
+        let text = template.render(messages, true, &ChatOptions::default())?;
+        Ok(self.tokenizer.encode(&text, false)?) // the template writes the special tokens itself
     }
 }
 
@@ -111,9 +115,13 @@ pub(crate) fn read_decoder(
         DtypeChoice::Auto => WeightDtype::F32,
     };
     if !quiet {
-        let millions = config.n_parameters() as f64 * 1e-6;
+        let n = config.n_parameters();
+        let count = match n {
+            1_000_000.. => format!("{:.1} million", n as f64 * 1e-6),
+            _ => format!("{:.1} thousand", n as f64 * 1e-3),
+        };
         let name = if dtype == WeightDtype::F32 { "f32" } else { "bf16" };
-        eprintln!("{}: {millions:.1} million parameters, {name} in memory, {BACKEND}", folder.display());
+        eprintln!("{}: {count} parameters, {name} in memory, {BACKEND}", folder.display());
         for ignored in &report.ignored {
             eprintln!("  `{}` is not read: {}", ignored.name, ignored.reason);
         }

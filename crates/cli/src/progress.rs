@@ -1,5 +1,6 @@
 //! How far a study or a download is: a bar on a terminal, lines elsewhere, nothing with `--quiet`.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,8 @@ use crate::terminal::duration_text;
 const RESOLUTION: f64 = 10_000.0;
 /// Lines are this share of the work apart.
 const LINE_SHARE: f64 = 0.1;
+/// What takes less needs no lines.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Shows where a study is. All output goes to standard error.
 #[derive(Clone)]
@@ -183,24 +186,32 @@ pub(crate) fn download_listener(is_quiet: bool) -> FetchListener {
     })
 }
 
-/// Tells about files of a model: name, bytes done, bytes in all.
+/// Tells about files of a model, by name, bytes done and bytes in all: a bar on a terminal, one line a file elsewhere.
 pub(crate) fn download_progress(is_quiet: bool) -> impl Fn(&str, u64, u64) {
     let bar = ProgressBar::hidden();
     let template = "{spinner} {bytes} of {total_bytes}  {binary_bytes_per_sec}  about {eta} left  {msg}";
     bar.set_style(ProgressStyle::with_template(template).expect("the template is sound"));
+    let is_terminal = std::io::stderr().is_terminal();
+    if is_terminal && !is_quiet {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+    }
+    let last_told = RefCell::new(String::new());
     move |file, done, total| {
-        if is_quiet {
+        if is_quiet || *last_told.borrow() == file {
             return;
         }
-        if bar.is_hidden() {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
+        if done >= total && total > 0 {
+            bar.finish_and_clear();
+            eprintln!("downloaded {file}, {total} bytes");
+            file.clone_into(&mut last_told.borrow_mut());
+            return;
+        }
+        if bar.is_finished() {
+            bar.reset(); // the file before this one ended it
         }
         bar.set_length(total);
         bar.set_position(done);
         bar.set_message(file.to_owned());
-        if done >= total {
-            bar.finish_and_clear();
-        }
     }
 }
 
@@ -210,6 +221,7 @@ pub(crate) struct CountProgress {
     bar: ProgressBar,
     /// Where there is no terminal: what is counted.
     lines: Option<String>,
+    start: Instant,
 }
 
 impl CountProgress {
@@ -225,7 +237,7 @@ impl CountProgress {
             format!("{{spinner}} {{wide_bar}} {{pos}} of {{len}} {what}  {{elapsed_precise}}, {{eta}} left");
         bar.set_style(ProgressStyle::with_template(&template).expect("the template is sound"));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, lines: (!is_quiet && !is_terminal).then(|| what.to_owned()) }
+        Self { bar, lines: (!is_quiet && !is_terminal).then(|| what.to_owned()), start: Instant::now() }
     }
 
     pub(crate) fn add(&self, n: usize) {
@@ -235,11 +247,14 @@ impl CountProgress {
     pub(crate) fn set(&self, n_done: usize) {
         let n = self.bar.length().unwrap_or(0);
         let tenth = |done: u64| 10 * done / n.max(1);
-        let is_due = tenth(n_done as u64) > tenth(self.bar.position());
+        let is_due = tenth(n_done as u64) > tenth(self.bar.position()) && self.start.elapsed() >= SHORT;
         self.bar.set_position(n_done as u64);
-        if let Some(what) = self.lines.as_ref().filter(|_| is_due) {
-            let left = duration_text(self.bar.eta());
-            eprintln!("{n_done} of {n} {what} done, about {left} left");
+        let Some(what) = self.lines.as_ref().filter(|_| is_due) else { return };
+        if n_done as u64 == n {
+            eprintln!("{n} {what} done in {}", duration_text(self.start.elapsed()));
+        } else {
+            let left = self.start.elapsed().mul_f64(n as f64 / n_done as f64 - 1.0);
+            eprintln!("{n_done} of {n} {what} done, about {} left", duration_text(left));
         }
     }
 }

@@ -47,24 +47,28 @@ pub(crate) struct ScoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BatchArgs {
     /// Tokens of one batch, padding included
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = parse_amount)]
     pub(crate) batch_tokens: usize,
     /// Memory for tiles of logits, in MiB; the whole logits are never kept
-    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    #[arg(long, value_name = "MIB", default_value = "128", value_parser = parse_amount)]
     pub(crate) tile_memory: usize,
+}
+
+/// Tokens or MiB; a million MiB still counts in bytes.
+fn parse_amount(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1_000_000) => Ok(n),
+        _ => Err("expected a whole number from 1 to 1000000".to_owned()),
+    }
 }
 
 impl BatchArgs {
     pub(crate) fn limits(&self) -> ScoreLimits {
-        ScoreLimits {
-            batch_tokens: self.batch_tokens,
-            tiles: TileBudget { bytes: self.tile_memory.max(1) << 20 },
-        }
+        ScoreLimits { batch_tokens: self.batch_tokens, tiles: TileBudget { bytes: self.tile_memory << 20 } }
     }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PairLine {
     id: Value,
     context: String,

@@ -15,7 +15,8 @@ pub struct EncodedContinuation {
 /// Splits as lm-evaluation-harness 0.4.13 does, so that log-probabilities can be compared with its own.
 ///
 /// White space at the end of the context belongs to the continuation. Both together are encoded once, the context alone
-/// once, and what the whole has after as many tokens is the continuation. Special tokens are those of the tokenizer's
+/// once, and what the whole has after as many tokens is the continuation. It is scored after the context's own tokens,
+/// even where the whole joins text over the border. Special tokens are those of the tokenizer's
 /// own rule, none where the text begins with the beginning token already. An empty context is the beginning token, or
 /// the end token where the model has none.
 ///
@@ -29,16 +30,16 @@ pub fn encode_continuation(
     if context.is_empty() {
         return after_prefix(tokenizer, continuation);
     }
-    let trimmed = context.trim_end();
+    let trimmed = context.trim_end_matches(is_python_space);
     let moved = [&context[trimmed.len()..], continuation].concat();
     let mut whole = encode(tokenizer, &[trimmed, &moved].concat())?;
-    let n_context = encode(tokenizer, trimmed)?.len().min(whole.len());
-    let continuation = whole.split_off(n_context);
-    if whole.is_empty() {
+    let mut context = encode(tokenizer, trimmed)?;
+    let continuation = whole.split_off(context.len().min(whole.len()));
+    if context.is_empty() {
         // a context of white space only, and a tokenizer without a beginning token
-        return Ok(EncodedContinuation { context: vec![prefix(tokenizer)?], continuation });
+        context.push(prefix(tokenizer)?);
     }
-    Ok(EncodedContinuation { context: whole, continuation })
+    Ok(EncodedContinuation { context, continuation })
 }
 
 fn after_prefix(tokenizer: &Tokenizer, continuation: &str) -> Result<EncodedContinuation, DataError> {
@@ -50,6 +51,11 @@ fn after_prefix(tokenizer: &Tokenizer, continuation: &str) -> Result<EncodedCont
     Ok(EncodedContinuation { context: vec![prefix], continuation: ids })
 }
 
+/// White space as Python's `str.rstrip` has it: the four separators of ASCII are some.
+fn is_python_space(character: char) -> bool {
+    character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
+}
+
 fn prefix(tokenizer: &Tokenizer) -> Result<u32, DataError> {
     let prefix = tokenizer.bos().or_else(|| tokenizer.eos_ids().first().copied());
     prefix.ok_or(DataError::NoPrefixToken)
@@ -57,6 +63,8 @@ fn prefix(tokenizer: &Tokenizer) -> Result<u32, DataError> {
 
 fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, DataError> {
     let prefix = tokenizer.bos().or_else(|| tokenizer.eos_ids().first().copied());
-    let has_prefix = prefix.is_some_and(|id| text.starts_with(&tokenizer.token_text(id)));
+    // The decoded token: its name in the vocabulary may begin with the mark of a space that no text has.
+    let prefix = prefix.map(|id| tokenizer.decode(&[id], false)).transpose()?;
+    let has_prefix = prefix.is_some_and(|prefix| text.starts_with(&prefix));
     tokenizer.encode(text, !has_prefix)
 }

@@ -6,6 +6,9 @@ use crate::text::token_example::TokenExample;
 use crate::text::tokenizer::Tokenizer;
 use crate::unpack::sha256_hex;
 
+/// Columns of a line of ids, without its name.
+const WIDTH: usize = 110;
+
 /// How [`render_tokens`] marks tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreviewStyle {
@@ -15,7 +18,7 @@ pub enum PreviewStyle {
     Ansi,
 }
 
-/// An example as text in which every token border shows, then one line of ids, one of the mask and a legend with counts
+/// An example as text in which every token border shows, then lines of ids, the mask under each, and a legend with counts
 /// and a short digest by which two runs can be compared.
 ///
 /// Control characters are written as escapes, so a token cannot move the cursor; a token that ends in a line break is
@@ -60,12 +63,6 @@ fn coloured(text: &str, trained: bool, special: bool, token_idx: usize) -> Strin
 
 fn legend(example: &TokenExample, tokenizer: &Tokenizer, style: PreviewStyle) -> String {
     let mask = example.mask();
-    let join = |values: &mut dyn Iterator<Item = String>| values.collect::<Vec<_>>().join(" ");
-    let ids = join(&mut example.ids.iter().map(u32::to_string));
-    // As wide as the ids, so that the two lines stand under each other.
-    let marks = join(
-        &mut example.ids.iter().zip(&mask).map(|(id, bit)| format!("{bit:>w$}", w = id.to_string().len())),
-    );
     let key = match style {
         PreviewStyle::Plain => "[prompt] {trained} *special*",
         PreviewStyle::Ansi => {
@@ -80,13 +77,33 @@ fn legend(example: &TokenExample, tokenizer: &Tokenizer, style: PreviewStyle) ->
     let mut out = String::new();
     let end = if ends { "yes" } else { "NO" };
     let merge = if example.boundary_differs { "; encoded as one text the ids differ" } else { "" };
-    writeln!(out, "ids  {ids}\nmask {marks}\n{key}").expect("writing to a string does not fail");
+    out.push_str(&id_lines(&example.ids, &mask));
     writeln!(
         out,
-        "{n_prompt} prompt tokens, {n_trained} trained tokens, stop token at the end: {end}, sha256 {}{merge}",
+        "{key}\n{n_prompt} prompt tokens, {n_trained} trained tokens, stop token at the end: {end}, sha256 {}{merge}",
         &digest[..12]
     )
     .expect("writing to a string does not fail");
+    out
+}
+
+/// Ids with the mask under them, in pairs of lines that a terminal does not break.
+fn id_lines(ids: &[u32], mask: &[u8]) -> String {
+    let (mut out, mut id_line, mut mask_line) = (String::new(), String::new(), String::new());
+    let mut flush = |id_line: &mut String, mask_line: &mut String| {
+        writeln!(out, "ids {id_line}\nmask{mask_line}").expect("writing to a string does not fail");
+        id_line.clear();
+        mask_line.clear();
+    };
+    for (id, bit) in ids.iter().zip(mask) {
+        let id = id.to_string();
+        if id_line.len() + id.len() >= WIDTH {
+            flush(&mut id_line, &mut mask_line);
+        }
+        write!(id_line, " {id}").expect("writing to a string does not fail");
+        write!(mask_line, " {bit:>w$}", w = id.len()).expect("writing to a string does not fail");
+    }
+    flush(&mut id_line, &mut mask_line);
     out
 }
 

@@ -8,6 +8,7 @@ mod kv_cache;
 mod layer;
 mod model;
 mod projection;
+mod save;
 mod tap;
 mod token_rows;
 

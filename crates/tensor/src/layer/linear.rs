@@ -21,7 +21,7 @@ use crate::kernel::{Weight, rows_times_weight};
 /// # Shapes
 /// - `rows`: `[N, in]`
 /// - `weight`: `[out, in]`, PyTorch's and the checkpoints' layout
-/// - `bias`: `[out]`, in the type of `rows`
+/// - `bias`: `[out]`
 /// - returns: `[N, out]`
 pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     #[cfg(feature = "flex")]
@@ -33,10 +33,11 @@ pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Te
             return on_cpu::<bf16>(&rows, &weight, bias.as_ref());
         }
     }
-    let weight = if weight.dtype() == rows.dtype() { weight } else { weight.cast(rows.dtype()) };
+    let dtype = rows.dtype();
+    let weight = if weight.dtype() == dtype { weight } else { weight.cast(dtype) };
     let result = rows.matmul(weight.transpose()); // [N, out]
     match bias {
-        Some(bias) => result + bias.unsqueeze_dim(0),
+        Some(bias) => result + bias.cast(dtype).unsqueeze_dim(0),
         None => result,
     }
 }

@@ -21,7 +21,7 @@ pub fn rms_norm(rows: Tensor<2>, weight: Tensor<1>, epsilon: f64) -> Tensor<2> {
     let dtype = rows.dtype();
     let wide = rows.cast(DType::F32); // f32: squares in bf16 lose most of their digits
     let scale = wide.clone().square().mean_dim(1).add_scalar(epsilon).sqrt().recip(); // [N, 1]
-    (wide * scale).cast(dtype) * weight.unsqueeze_dim(0)
+    (wide * scale).cast(dtype) * weight.cast(dtype).unsqueeze_dim(0)
 }
 
 #[cfg(feature = "flex")]
