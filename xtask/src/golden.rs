@@ -23,7 +23,8 @@ A fixture is never remade in the commit that changes the code it checks.
 
 Example:
   python3 -m venv target/venv
-  target/venv/bin/pip install torch numpy scipy scikit-learn safetensors transformers math-verify lm-eval
+  target/venv/bin/pip install torch numpy scipy scikit-learn safetensors \\
+      transformers accelerate math-verify lm-eval
   cargo xtask golden --python target/venv/bin/python --check
 ";
 
