@@ -1,4 +1,4 @@
-//! `cargo xtask bench parity`: the speed of `razor` beside PyTorch's, measured alternately in one run.
+//! `cargo xtask bench`: the speed of `razor` beside that of other libraries, measured alternately in one run.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -8,124 +8,148 @@ use anyhow::{Context, bail};
 use lexopt::prelude::*;
 use serde_json::Value as Json;
 
-use crate::backend::Backend;
 use crate::cargo;
-use crate::comparison::Comparison;
 use crate::usage::UsageError;
+use crate::{bench_llm, bench_parity};
 
 pub(crate) const HELP: &str = "\
-Measures training and evaluation of the ParityMNIST network on all cores, with razor and with PyTorch.
+Measures razor on all cores beside other libraries.
 
 Usage: cargo xtask bench parity [--python PATH] [--seconds S] [--json]
+       cargo xtask bench llm [--python PATH] [--candle] [--layers N] [--seconds S] [--json]
 
-Three rounds, each first razor, then tests/peers/parity_bench.py; medians over the rounds and their ratios are printed,
-and the share of the machine's measured matrix-product rate that training reaches. Above 1, razor is faster.
-Leave the machine alone meanwhile. LD_PRELOAD another malloc to give PyTorch (and not razor, which brings its own) one.
+  parity   training and evaluation of the ParityMNIST network; PyTorch (tests/peers/parity_bench.py)
+  llm      reading and writing with random weights of Qwen2.5-0.5B's shape; transformers (tests/peers/llm_bench.py)
+           and, with --candle, candle (tests/peers/candle_bench)
+
+Three rounds, in each first razor, then its peers; medians over the rounds and their ratios are printed. Above 1, razor is
+faster. Leave the machine alone meanwhile. LD_PRELOAD another malloc to give the peers (and not razor, which brings its
+own) one.
 
 Options:
-  --python PATH   a Python with torch and numpy (default: python3); without them razor is measured alone
+  --python PATH   a Python with torch and numpy (parity) or torch and transformers (llm) (default: python3); without
+                  them razor is measured without PyTorch
+  --candle        build candle's side in target/candle_bench, which takes minutes the first time, and measure it
+  --layers N      layers of the network, 1 to 24 (default: 24); the head stays whole
   --seconds S     length of one measurement (default: 2)
   --json          print one JSON object, every round included
 
 Example:
-  python3 -m venv target/venv && target/venv/bin/pip install torch numpy
-  cargo xtask bench parity --python target/venv/bin/python
+  python3 -m venv target/venv && target/venv/bin/pip install torch numpy transformers
+  cargo xtask bench llm --candle --python target/venv/bin/python
 ";
 
-/// Alternating rounds, so that a change of the machine's load meets both sides.
-const N_ROUNDS: usize = 3;
+/// Alternating rounds, so that a change of the machine's load meets all sides.
+pub(crate) const N_ROUNDS: usize = 3;
 
-struct Options {
+/// What the user asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    subject: Subject,
     /// Given by the user; otherwise `python3`, which need not have torch.
     python: Option<OsString>,
-    seconds: f64,
-    is_json: bool,
+    /// Length of one measurement.
+    pub(crate) seconds: f64,
+    pub(crate) is_json: bool,
+    /// Layers of the language model.
+    pub(crate) layers: usize,
+    pub(crate) has_candle: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Parity,
+    Llm,
 }
 
 pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let options = parse(args)?;
-    let peer = find_peer(options.python.as_deref())?;
-    let razor = cargo::build_razor(Backend::Flex)?;
-    let mut ours = Vec::new();
-    let mut theirs = Vec::new();
-    for round in 1..=N_ROUNDS {
-        eprintln!("bench: round {round} of {N_ROUNDS}: razor");
-        ours.push(measure(&mut razor_command(&razor, options.seconds))?);
-        if let Some(python) = &peer {
-            eprintln!("bench: round {round} of {N_ROUNDS}: PyTorch");
-            theirs.push(measure(&mut peer_command(python, options.seconds))?);
-        }
+    match options.subject {
+        Subject::Parity => bench_parity::run(&options),
+        Subject::Llm => bench_llm::run(&options),
     }
-    let comparison = Comparison::new(ours, theirs)?;
-    if options.is_json {
-        println!("{}", comparison.to_json(options.seconds));
-    } else {
-        print!("{}", comparison.to_table());
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn parse(args: Vec<OsString>) -> anyhow::Result<Options> {
-    let mut options = Options { python: None, seconds: 2.0, is_json: false };
-    let mut subject = None;
+    let (mut python, mut seconds, mut is_json) = (None, 2.0_f64, false);
+    let (mut subject, mut layers, mut has_candle) = (None, None, false);
     let mut parser = lexopt::Parser::from_args(args);
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("python") => options.python = Some(parser.value()?),
-            Long("seconds") => options.seconds = parser.value()?.parse()?,
-            Long("json") => options.is_json = true,
+            Long("python") => python = Some(parser.value()?),
+            Long("seconds") => seconds = parser.value()?.parse()?,
+            Long("json") => is_json = true,
+            Long("layers") => layers = Some(parser.value()?.parse()?),
+            Long("candle") => has_candle = true,
             Value(name) if subject.is_none() => subject = Some(name.string()?),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    if subject.as_deref() != Some("parity") {
-        let found = subject.unwrap_or_else(|| "nothing".into());
-        return Err(UsageError::new(format!("expected `bench parity`, found {found}")).into());
+    let refused = |message: String| Err(UsageError::new(message).into());
+    let subject = match subject.as_deref() {
+        Some("parity") => Subject::Parity,
+        Some("llm") => Subject::Llm,
+        other => {
+            let found = other.unwrap_or("nothing");
+            return refused(format!("expected `bench parity` or `bench llm`, found {found}"));
+        }
+    };
+    if subject == Subject::Parity && (layers.is_some() || has_candle) {
+        return refused("--layers and --candle belong to `bench llm`".to_owned());
     }
-    if !(options.seconds.is_finite() && options.seconds > 0.0) {
-        return Err(UsageError::new(format!("--seconds must be above 0, found {}", options.seconds)).into());
+    if !(seconds.is_finite() && seconds > 0.0) {
+        return refused(format!("--seconds must be above 0, found {seconds}"));
     }
-    Ok(options)
+    let layers = layers.unwrap_or(24);
+    if !(1..=24).contains(&layers) {
+        return refused(format!("--layers must be 1 to 24, found {layers}"));
+    }
+    Ok(Options { subject, python, seconds, is_json, layers, has_candle })
 }
 
 /// The Python to use, or none with an explanation on standard error.
 ///
 /// # Errors
-/// When a Python that the user named lacks torch or numpy.
-fn find_peer(named: Option<&OsStr>) -> anyhow::Result<Option<OsString>> {
+/// When a Python that the user named lacks a module.
+pub(crate) fn find_python(options: &Options, modules: &[&str]) -> anyhow::Result<Option<OsString>> {
+    let named = options.python.as_deref();
     let python = named.unwrap_or(OsStr::new("python3"));
-    let probe = Command::new(python).args(["-c", "import torch, numpy"]).output();
+    let import = format!("import {}", modules.join(", "));
+    let probe = Command::new(python).args(["-c", &import]).output();
     if probe.is_ok_and(|probe| probe.status.success()) {
         return Ok(Some(python.to_owned()));
     }
     let shown = python.display();
     if named.is_some() {
-        bail!("--python {shown}: it does not run, or `import torch, numpy` fails there");
+        bail!("--python {shown}: it does not run, or `{import}` fails there");
     }
+    let subject = if options.subject == Subject::Parity { "parity" } else { "llm" };
     eprintln!(
-        "bench: `{shown}` has no torch and numpy, so razor is measured alone and there are no ratios; to get them:\n  \
-         python3 -m venv target/venv && target/venv/bin/pip install torch numpy\n  \
-         cargo xtask bench parity --python target/venv/bin/python"
+        "bench: `{shown}` has no {}, so razor is measured without PyTorch; to get its ratios:\n  \
+         python3 -m venv target/venv && target/venv/bin/pip install {}\n  \
+         cargo xtask bench {subject} --python target/venv/bin/python",
+        modules.join(" and "),
+        modules.join(" ")
     );
     Ok(None)
 }
 
-fn razor_command(razor: &Path, seconds: f64) -> Command {
+pub(crate) fn razor_command(razor: &Path, subject: &str, seconds: f64) -> Command {
     let mut command = Command::new(razor);
-    command.args(["bench", "parity", "--json", "--seconds", &seconds.to_string()]).env_remove("LD_PRELOAD");
+    command.args(["bench", subject, "--json", "--seconds", &seconds.to_string()]).env_remove("LD_PRELOAD");
     command
 }
 
-fn peer_command(python: &OsStr, seconds: f64) -> Command {
+pub(crate) fn python_command(python: &OsStr, script: &str, seconds: f64) -> Command {
     let mut command = Command::new(python);
-    command.arg(cargo::root().join("tests/peers/parity_bench.py"));
+    command.arg(cargo::root().join("tests/peers").join(script));
     // One repeat: the rounds are the repeats.
     command.args(["--json", "--repeats", "1", "--seconds", &seconds.to_string()]);
     command
 }
 
 /// Runs one side once; it prints one JSON object.
-fn measure(command: &mut Command) -> anyhow::Result<Json> {
+pub(crate) fn measure(command: &mut Command) -> anyhow::Result<Json> {
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start `{}`", cargo::shown(command)))?;
     if !output.status.success() {
@@ -145,7 +169,7 @@ mod tests {
 
     #[test]
     fn options_may_stand_on_either_side_of_the_subject() {
-        for args in [["--seconds", "0.5", "parity"], ["parity", "--seconds", "0.5"]] {
+        for args in [["--seconds", "0.5", "parity"], ["llm", "--seconds", "0.5"]] {
             assert_eq!(parsed(&args).expect("well formed").seconds, 0.5);
         }
     }
@@ -153,13 +177,22 @@ mod tests {
     #[test]
     fn a_length_that_measures_nothing_is_bad_usage() {
         for seconds in ["0", "-1", "nan", "inf", "two"] {
-            let error = parsed(&["parity", "--seconds", seconds]).err().expect("refused");
+            let error = parsed(&["parity", "--seconds", seconds]).expect_err("refused");
             assert!(crate::usage::is_usage_error(&error), "{seconds}: {error}");
         }
     }
 
     #[test]
+    fn options_of_the_other_subject_and_absurd_layers_are_bad_usage() {
+        for args in [["parity", "--layers", "2"], ["llm", "--layers", "0"], ["llm", "--layers", "25"]] {
+            let error = parsed(&args).expect_err("refused");
+            assert!(crate::usage::is_usage_error(&error), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
     fn a_python_that_the_user_named_must_work() {
-        assert!(find_peer(Some(OsStr::new("no-such-python"))).is_err());
+        let options = parsed(&["parity", "--python", "no-such-python"]).expect("well formed");
+        assert!(find_python(&options, &["torch"]).is_err());
     }
 }

@@ -1,133 +1,151 @@
-//! Figures of `razor` and PyTorch side by side: medians, ratios, share of the machine's matrix-product rate.
+//! Figures of several programs side by side: medians over rounds, and their ratios.
 
 use std::fmt::Write;
 
 use anyhow::{Context, bail};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// Figures that both programs print under the same key: `(key, label, digits after the point)`. All are rates, so more
-/// is faster. A value is a number or an object with a `median`.
-const MEASURES: [(&str, &str, usize); 4] = [
-    ("sft_steps_per_second", "SFT training, model-steps per second", 0),
-    ("grpo_steps_per_second", "GRPO training, model-steps per second", 0),
-    ("eval_images_per_second", "evaluation, images per second", 0),
-    ("matrix_gflops_all_processes", "512 x 512 x 512 product, GFLOP/s", 0),
-];
-/// Place of the matrix-product rate in [`MEASURES`].
-const MATRIX: usize = 3;
-/// Places of the training rates.
-const TRAINING: [usize; 2] = [0, 1];
+/// One figure. All are rates, so more is faster. A value is a number or an object with a `median`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measure {
+    /// Key in razor's output.
+    pub(crate) key: &'static str,
+    /// Key of what it is compared with in the peers' output.
+    pub(crate) peer_key: &'static str,
+    /// What a person reads.
+    pub(crate) label: &'static str,
+    /// Digits after the point.
+    pub(crate) digits: usize,
+    /// Programs that print it besides razor.
+    pub(crate) peers: &'static [&'static str],
+}
 
-/// What both sides measured over the rounds.
+/// What the programs measured over the rounds.
 pub(crate) struct Comparison {
-    ours: Side,
-    /// `None` when PyTorch was not there.
-    peer: Option<Side>,
-    /// GFLOP of the matrix products in one training step, as razor counts them.
-    gflop_per_step: f64,
+    measures: &'static [Measure],
+    /// razor first.
+    sides: Vec<Side>,
 }
 
 struct Side {
-    /// What the program printed, one object per round.
+    name: &'static str,
+    /// What the program printed, one object per round; empty when it was not there.
     rounds: Vec<Value>,
-    /// Median over rounds of each of [`MEASURES`].
-    medians: [f64; MEASURES.len()],
+    /// Median over rounds of each measure.
+    medians: Vec<Option<f64>>,
 }
 
 impl Side {
-    fn new(name: &str, rounds: Vec<Value>) -> anyhow::Result<Self> {
-        let mut medians = [0.0; MEASURES.len()];
-        for (median, (key, _, _)) in medians.iter_mut().zip(MEASURES) {
+    fn new(
+        name: &'static str,
+        rounds: Vec<Value>,
+        measures: &[Measure],
+        is_razor: bool,
+    ) -> anyhow::Result<Self> {
+        let median = |measure: &Measure| {
+            if rounds.is_empty() || !(is_razor || measure.peers.contains(&name)) {
+                return Ok(None);
+            }
+            let key = if is_razor { measure.key } else { measure.peer_key };
             let rates: anyhow::Result<Vec<f64>> = rounds.iter().map(|round| rate(round, key)).collect();
-            *median = median_of(rates.with_context(|| format!("output of the {name} benchmark"))?);
-        }
-        Ok(Self { rounds, medians })
+            anyhow::Ok(Some(median_of(rates.with_context(|| format!("output of the {name} benchmark"))?)))
+        };
+        let medians = measures.iter().map(median).collect::<anyhow::Result<_>>()?;
+        Ok(Self { name, rounds, medians })
     }
 }
 
 impl Comparison {
-    /// Reads the rounds of both programs; `theirs` is empty when PyTorch was not there.
+    /// Reads the rounds of razor and of its peers, each with its name; a peer that was not there has no rounds.
     ///
     /// # Errors
-    /// When a key is missing or its value is not a positive number.
-    pub(crate) fn new(ours: Vec<Value>, theirs: Vec<Value>) -> anyhow::Result<Self> {
-        let gflop_per_step = rate(ours.first().context("razor was not measured")?, "gflop_per_step")?;
-        let peer = if theirs.is_empty() { None } else { Some(Side::new("PyTorch", theirs)?) };
-        Ok(Self { ours: Side::new("razor", ours)?, peer, gflop_per_step })
-    }
-
-    fn ratio(&self, measure: usize) -> Option<f64> {
-        self.peer.as_ref().map(|peer| self.ours.medians[measure] / peer.medians[measure])
-    }
-
-    /// The machine's rate: the better of what the two libraries reach, since it bounds both.
-    fn matrix_gflops(&self) -> f64 {
-        let peer = self.peer.as_ref().map_or(0.0, |peer| peer.medians[MATRIX]);
-        self.ours.medians[MATRIX].max(peer)
-    }
-
-    /// Shares of the machine's rate that SFT and GRPO training reach.
-    fn shares(&self, side: &Side) -> [f64; TRAINING.len()] {
-        TRAINING.map(|measure| side.medians[measure] * self.gflop_per_step / self.matrix_gflops())
-    }
-
-    pub(crate) fn to_table(&self) -> String {
-        let mut table =
-            format!("{:<40} {:>12} {:>12} {:>8}\n", "medians over rounds", "razor", "PyTorch", "ratio");
-        for (measure, (_, label, digits)) in MEASURES.into_iter().enumerate() {
-            let ours = format!("{:.digits$}", self.ours.medians[measure]);
-            let peer = self.peer.as_ref().map(|peer| format!("{:.digits$}", peer.medians[measure]));
-            let ratio = self.ratio(measure).map(|ratio| format!("{ratio:.2}"));
-            push_row(&mut table, label, &ours, peer, ratio);
+    /// When razor was not measured, a key is missing or its value is not a positive number.
+    pub(crate) fn new(
+        measures: &'static [Measure],
+        ours: Vec<Value>,
+        peers: Vec<(&'static str, Vec<Value>)>,
+    ) -> anyhow::Result<Self> {
+        if ours.is_empty() {
+            bail!("razor was not measured");
         }
-        let matrix_gflops = self.matrix_gflops();
-        let ours = self.shares(&self.ours);
-        let peer = self.peer.as_ref().map(|peer| self.shares(peer));
-        for (place, label) in ["SFT", "GRPO"].into_iter().enumerate() {
-            let label = format!("{label}, share of {matrix_gflops:.0} GFLOP/s");
-            let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-            push_row(
-                &mut table,
-                &label,
-                &percent(ours[place]),
-                peer.map(|shares| percent(shares[place])),
-                None,
-            );
+        let mut sides = vec![Side::new("razor", ours, measures, true)?];
+        for (name, rounds) in peers {
+            sides.push(Side::new(name, rounds, measures, false)?);
+        }
+        Ok(Self { measures, sides })
+    }
+
+    /// The median that a program reached; `None` when it was not there or does not measure it.
+    pub(crate) fn median(&self, program: &str, key: &str) -> Option<f64> {
+        let measure = self.measures.iter().position(|measure| measure.key == key)?;
+        self.sides.iter().find(|side| side.name == program)?.medians[measure]
+    }
+
+    /// razor's median over a peer's.
+    pub(crate) fn ratio(&self, peer: &str, key: &str) -> Option<f64> {
+        Some(self.median("razor", key)? / self.median(peer, key)?)
+    }
+
+    /// Rows of medians and ratios under a heading; a column pair for each peer.
+    pub(crate) fn to_table(&self) -> String {
+        let mut table = format!("{:<40} {:>12}", "medians over rounds", "razor");
+        for side in &self.sides[1..] {
+            let name = if side.name == "pytorch" { "PyTorch" } else { side.name };
+            write!(table, " {name:>12} {:>8}", "ratio").expect("writing to a string cannot fail");
+        }
+        table.push('\n');
+        for (place, measure) in self.measures.iter().enumerate() {
+            let mut cells = vec![shown(self.sides[0].medians[place], measure.digits)];
+            for side in &self.sides[1..] {
+                cells.push(shown(side.medians[place], measure.digits));
+                cells.push(shown(self.ratio(side.name, measure.key), 2));
+            }
+            push_row(&mut table, measure.label, &cells);
         }
         table
     }
 
-    pub(crate) fn to_json(&self, seconds: f64) -> Value {
-        let mut measures = serde_json::Map::new();
-        for (measure, (key, _, _)) in MEASURES.into_iter().enumerate() {
-            let peer = self.peer.as_ref().map(|peer| peer.medians[measure]);
-            let entry =
-                json!({"razor": self.ours.medians[measure], "pytorch": peer, "ratio": self.ratio(measure)});
-            measures.insert(key.into(), entry);
+    /// For each measure the medians under the programs' names, `ratio` to the first peer and `ratio_NAME` to each other.
+    pub(crate) fn measures_json(&self) -> Value {
+        let mut measures = Map::new();
+        for (place, measure) in self.measures.iter().enumerate() {
+            let mut entry: Map<String, Value> =
+                self.sides.iter().map(|side| (side.name.to_owned(), json!(side.medians[place]))).collect();
+            for (idx, side) in self.sides[1..].iter().enumerate() {
+                let name = if idx == 0 { "ratio".to_owned() } else { format!("ratio_{}", side.name) };
+                entry.insert(name, json!(self.ratio(side.name, measure.key)));
+            }
+            measures.insert(measure.key.into(), entry.into());
         }
-        let shares = |side: &Side| {
-            let [sft, grpo] = self.shares(side);
-            json!({"sft": sft, "grpo": grpo})
-        };
-        json!({
-            "schema": "razor-bench-parity/1",
-            "seconds": seconds,
-            "measures": measures,
-            "matrix_gflops": self.matrix_gflops(),
-            "gflop_per_step": self.gflop_per_step,
-            "share_of_matrix_rate": {"razor": shares(&self.ours), "pytorch": self.peer.as_ref().map(shares)},
-            "rounds": {"razor": self.ours.rounds, "pytorch": self.peer.as_ref().map(|peer| &peer.rounds)},
-        })
+        measures.into()
+    }
+
+    /// Everything that the programs printed, null for one that was not there.
+    pub(crate) fn rounds_json(&self) -> Value {
+        let rounds = |side: &Side| if side.rounds.is_empty() { Value::Null } else { json!(side.rounds) };
+        self.sides.iter().map(|side| (side.name.to_owned(), rounds(side))).collect::<Map<_, _>>().into()
     }
 }
 
-/// One line of the table; what was not measured is a dash.
-fn push_row(table: &mut String, label: &str, ours: &str, peer: Option<String>, ratio: Option<String>) {
-    let [peer, ratio] = [peer, ratio].map(|cell| cell.unwrap_or_else(|| "-".into()));
-    writeln!(table, "{label:<40} {ours:>12} {peer:>12} {ratio:>8}").expect("writing to a string cannot fail");
+fn shown(figure: Option<f64>, digits: usize) -> String {
+    figure.map_or_else(|| "-".into(), |figure| format!("{figure:.digits$}"))
 }
 
-fn rate(round: &Value, key: &str) -> anyhow::Result<f64> {
+/// One line of the table: razor, then a figure and a ratio for each peer.
+pub(crate) fn push_row(table: &mut String, label: &str, cells: &[String]) {
+    write!(table, "{label:<40}").expect("writing to a string cannot fail");
+    for (place, cell) in cells.iter().enumerate() {
+        let width = if place > 0 && place % 2 == 0 { 8 } else { 12 };
+        write!(table, " {cell:>width$}").expect("writing to a string cannot fail");
+    }
+    table.push('\n');
+}
+
+/// A positive number of a program's output, or the `median` of an object.
+///
+/// # Errors
+/// When it is missing or something else.
+pub(crate) fn rate(round: &Value, key: &str) -> anyhow::Result<f64> {
     let value = round.get(key).with_context(|| format!("key `{key}` is missing"))?;
     match value.as_f64().or_else(|| value["median"].as_f64()) {
         Some(rate) if rate > 0.0 => Ok(rate),
@@ -148,48 +166,40 @@ fn median_of(mut rates: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
-    fn round(sft: f64) -> Value {
-        json!({
-            "sft_steps_per_second": {"median": sft},
-            "grpo_steps_per_second": 400.0,
-            "eval_images_per_second": 1e5,
-            "matrix_gflops_all_processes": 200.0,
-            "gflop_per_step": 0.25,
-        })
+    const MEASURES: [Measure; 2] = [
+        Measure { key: "steps", peer_key: "steps", label: "steps", digits: 0, peers: &["pytorch", "candle"] },
+        Measure { key: "narrow", peer_key: "steps", label: "narrow", digits: 0, peers: &["pytorch"] },
+    ];
+
+    fn round(steps: f64) -> Value {
+        json!({"steps": {"median": steps}, "narrow": 2.0 * steps})
     }
 
     #[test]
     fn the_ratio_is_taken_between_medians_over_rounds() {
         let ours = vec![round(900.0), round(1000.0), round(5.0)];
-        let comparison = Comparison::new(ours, vec![round(400.0), round(450.0), round(600.0)]).unwrap();
-        assert_eq!(comparison.ratio(0), Some(2.0)); // 900 / 450
+        let theirs = vec![round(400.0), round(450.0), round(600.0)];
+        let comparison = Comparison::new(&MEASURES, ours, vec![("pytorch", theirs)]).unwrap();
+        assert_eq!(comparison.ratio("pytorch", "steps"), Some(2.0)); // 900 / 450
+        assert_eq!(comparison.ratio("pytorch", "narrow"), Some(4.0)); // against the peer's `steps`
     }
 
     #[test]
-    fn without_pytorch_every_ratio_is_null() {
-        let comparison = Comparison::new(vec![round(900.0)], Vec::new()).unwrap();
-        let json = comparison.to_json(1.0);
-        for (key, _, _) in MEASURES {
-            assert!(
-                json["measures"][key]["ratio"].is_null() && json["measures"][key]["razor"].is_f64(),
-                "{json}"
-            );
-        }
+    fn what_was_not_measured_is_null_and_a_dash() {
+        let peers = vec![("pytorch", Vec::new()), ("candle", vec![round(300.0)])];
+        let comparison = Comparison::new(&MEASURES, vec![round(900.0)], peers).unwrap();
+        let json = comparison.measures_json();
+        assert_eq!(json["steps"]["ratio_candle"], 3.0);
+        assert!(json["steps"]["ratio"].is_null() && json["narrow"]["ratio_candle"].is_null(), "{json}");
+        assert!(comparison.rounds_json()["pytorch"].is_null());
         assert!(comparison.to_table().contains(" -"));
     }
 
     #[test]
-    fn a_machine_that_did_only_matrix_products_would_have_a_share_of_one() {
-        // 800 steps of 0.25 GFLOP are the 200 GFLOP/s that the machine can do.
-        let comparison = Comparison::new(vec![round(800.0)], Vec::new()).unwrap();
-        assert_eq!(comparison.shares(&comparison.ours)[0], 1.0);
-    }
-
-    #[test]
     fn a_missing_key_is_named_with_the_program_that_left_it_out() {
-        let error =
-            Comparison::new(vec![json!({"gflop_per_step": 0.25})], Vec::new()).err().expect("refused");
+        let peers = vec![("candle", vec![json!({"other": 1.0})])];
+        let error = Comparison::new(&MEASURES, vec![round(1.0)], peers).err().expect("refused");
         let message = format!("{error:#}");
-        assert!(message.contains("razor") && message.contains("sft_steps_per_second"), "{message}");
+        assert!(message.contains("candle") && message.contains("steps"), "{message}");
     }
 }

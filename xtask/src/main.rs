@@ -8,6 +8,8 @@
 
 mod backend;
 mod bench;
+mod bench_llm;
+mod bench_parity;
 mod build;
 mod cargo;
 mod ci;
@@ -40,7 +42,7 @@ const SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand { name: "ci", summary: "everything that must pass before a commit", help: ci::HELP, run: ci::run },
     Subcommand { name: "build", summary: "build razor for a backend", help: build::HELP, run: build::run },
     Subcommand { name: "data", summary: "list, fetch, verify or show the data sets", help: data::HELP, run: data::run },
-    Subcommand { name: "bench", summary: "measure speed against PyTorch", help: bench::HELP, run: bench::run },
+    Subcommand { name: "bench", summary: "measure speed beside other libraries", help: bench::HELP, run: bench::run },
     Subcommand { name: "golden", summary: "remake the fixtures that tests compare with", help: golden::HELP, run: golden::run },
 ];
 

@@ -315,7 +315,8 @@ fn parse_dataset(name: &str) -> Result<DatasetId, razor_data::DataError> {
     arg_required_else_help = true,
     after_help = "\
 Example:
-  razor bench parity --seconds 2"
+  razor bench parity --seconds 2
+  razor bench llm --layers 4 --seconds 1"
 )]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -331,6 +332,14 @@ pub(crate) enum BenchCommand {
 Example:
   razor bench parity --seconds 2 --json")]
     Parity(BenchParityArgs),
+    /// Reading, scoring and writing with a network of Qwen2.5-0.5B's shape, on all cores
+    #[command(after_help = "\
+The weights are random: nothing is downloaded. `cargo xtask bench llm` runs this beside transformers and candle and prints \
+the ratios. Leave the machine alone meanwhile.
+
+Example:
+  razor bench llm --layers 4 --seconds 1 --json")]
+    Llm(BenchLlmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -341,6 +350,19 @@ pub(crate) struct BenchParityArgs {
     /// Models at a time, one core each [default: all cores]
     #[arg(long, value_name = "N", value_parser = parse_n_workers)]
     pub(crate) workers: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchLlmArgs {
+    /// Least length of each measurement
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = parse_seconds)]
+    pub(crate) seconds: f64,
+    /// Layers of the network; the whole one has 24 and takes 2 GB
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = parse_n_workers)]
+    pub(crate) layers: usize,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,11 +7,17 @@ use serde_json::json;
 
 use crate::args::{BenchArgs, BenchCommand, BenchParityArgs};
 use crate::backend::{self, BACKEND};
-use crate::n_workers;
 use crate::terminal::{print, print_json};
+use crate::{bench_llm, n_workers};
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    let BenchCommand::Parity(args) = &args.command;
+    match &args.command {
+        BenchCommand::Parity(args) => run_parity(args),
+        BenchCommand::Llm(args) => bench_llm::run(args),
+    }
+}
+
+fn run_parity(args: &BenchParityArgs) -> anyhow::Result<ExitCode> {
     let n_workers = n_workers(args.workers);
     if !args.json {
         eprintln!("measuring for about {:.0} s with {n_workers} models at a time", 6.0 * args.seconds);

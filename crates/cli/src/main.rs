@@ -6,6 +6,7 @@
 mod args;
 mod backend;
 mod bench;
+mod bench_llm;
 mod data;
 mod data_task;
 mod generate;

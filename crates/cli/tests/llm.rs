@@ -313,7 +313,8 @@ fn bad_lines_are_refused_by_line_and_field() {
 fn other_fields_of_a_line_are_left_alone() {
     // A file of prompts often holds answers too.
     let with_answer = r#"{"id": "a", "prompt": "The", "answer": "42"}"#;
-    let [plain, other] = [PROMPT, with_answer].map(|line| answers(&run("generate", &tiny_qwen2(), &[], line)));
+    let [plain, other] =
+        [PROMPT, with_answer].map(|line| answers(&run("generate", &tiny_qwen2(), &[], line)));
     assert_eq!(plain, other);
     let with_gold = r#"{"id": "a", "context": "The", "continuation": " answer", "gold": 1}"#;
     let [plain, other] = [PAIR, with_gold].map(|line| answers(&run("score", &tiny_qwen2(), &[], line)));

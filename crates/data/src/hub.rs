@@ -100,7 +100,6 @@ fn unpack(entry: &DatasetEntry, train: PathBuf, test: PathBuf) -> Result<[Unpack
 mod tests {
     use std::ffi::OsString;
     use std::sync::{Arc, Mutex};
-    use std::thread;
     use std::time::{Duration, Instant};
 
     use tempfile::TempDir;

@@ -13,6 +13,7 @@
 
 mod environment;
 mod error;
+pub mod llm;
 pub mod parity;
 mod pool;
 pub mod theory;

@@ -12,4 +12,4 @@ mod product;
 pub(crate) use accumulate::{add_product, add_transposed_product};
 pub(crate) use attention::{AttentionShape, attend};
 pub(crate) use elementwise::{rms_norm_rows, rotate_rows, swiglu_rows};
-pub(crate) use product::{Weight, rows_times_weight};
+pub(crate) use product::{FEW_ROWS, add_bias, few_rows_times_weight, widened};

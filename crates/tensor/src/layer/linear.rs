@@ -1,17 +1,15 @@
 //! Linear layers with the weight as checkpoints keep it.
 
+#[cfg(feature = "flex")]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
-#[cfg(feature = "flex")]
-use burn::tensor::{DType, Element};
-#[cfg(feature = "flex")]
-use bytemuck::Pod;
 #[cfg(feature = "flex")]
 use half::bf16;
 
 #[cfg(feature = "flex")]
-use crate::host::{borrow, f32s, from_host, is_here, numbers};
+use crate::host::{HostTensor, borrow, f32s, from_host, is_here, numbers, take_f32};
 #[cfg(feature = "flex")]
-use crate::kernel::{Weight, rows_times_weight};
+use crate::kernel::{FEW_ROWS, add_bias, few_rows_times_weight, widened};
 
 /// `rows · weightᵀ + bias`.
 ///
@@ -25,13 +23,11 @@ use crate::kernel::{Weight, rows_times_weight};
 /// - returns: `[N, out]`
 pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if is_here(&rows) && bias.as_ref().is_none_or(is_here) {
-        if is_here(&weight) {
-            return on_cpu::<f32>(&rows, &weight, bias.as_ref());
-        }
-        if weight.dtype() == DType::BF16 {
-            return on_cpu::<bf16>(&rows, &weight, bias.as_ref());
-        }
+    if is_here(&rows)
+        && bias.as_ref().is_none_or(is_here)
+        && (is_here(&weight) || weight.dtype() == DType::BF16)
+    {
+        return on_cpu(rows, &weight, bias.as_ref());
     }
     let dtype = rows.dtype();
     let weight = if weight.dtype() == dtype { weight } else { weight.cast(dtype) };
@@ -42,17 +38,54 @@ pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Te
     }
 }
 
+/// Numbers of a bf16 weight that are widened at a time: 64 MiB as f32, more than a layer of 0.5B parameters has.
 #[cfg(feature = "flex")]
-fn on_cpu<W: Weight + Element + Pod>(
-    rows: &Tensor<2>,
-    weight: &Tensor<2>,
-    bias: Option<&Tensor<1>>,
-) -> Tensor<2> {
+const PANEL: usize = 1 << 24;
+
+#[cfg(feature = "flex")]
+fn on_cpu(rows: Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<2> {
     let [n, d_in] = rows.dims();
     let [d_out, weight_in] = weight.dims();
     assert_eq!(d_in, weight_in, "rows are {d_in} wide, the weight takes {weight_in}");
-    let (rows, weight, bias) = (borrow(rows), borrow(weight), bias.map(borrow));
-    let weight = numbers::<W>(&weight).expect("the caller chose the type that it is stored in");
-    let product = rows_times_weight(f32s(&rows), weight, bias.as_ref().map(f32s), d_in);
-    from_host(product, [n, d_out])
+    let bias = bias.map(borrow);
+    let bias = bias.as_ref().map(f32s);
+    if n <= FEW_ROWS {
+        return from_host(few_rows(&borrow(&rows), &borrow(weight), bias, d_in), [n, d_out]);
+    }
+    let product = many_rows(rows, weight);
+    let Some(bias) = bias else {
+        return product;
+    };
+    let mut numbers = take_f32(product);
+    add_bias(&mut numbers, bias);
+    from_host(numbers, [n, d_out])
+}
+
+#[cfg(feature = "flex")]
+fn few_rows(rows: &HostTensor, weight: &HostTensor, bias: Option<&[f32]>, d_in: usize) -> Vec<f32> {
+    match numbers::<f32>(weight) {
+        Some(weight) => few_rows_times_weight(f32s(rows), weight, bias, d_in),
+        None => few_rows_times_weight(f32s(rows), bf16s(weight), bias, d_in),
+    }
+}
+
+/// By Burn's own product, whose rate is that of the processor.
+#[cfg(feature = "flex")]
+fn many_rows(rows: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+    if is_here(weight) {
+        return rows.matmul(weight.clone().transpose()); // [N, out]
+    }
+    let d_in = rows.dims()[1];
+    let weight = borrow(weight);
+    let panels = bf16s(&weight).chunks((PANEL / d_in).max(1) * d_in).map(|panel| {
+        let panel: Tensor<2> = from_host(widened(panel), [panel.len() / d_in, d_in]);
+        rows.clone().matmul(panel.transpose()) // [N, rows of the panel]
+    });
+    let mut panels: Vec<_> = panels.collect();
+    if panels.len() == 1 { panels.swap_remove(0) } else { Tensor::cat(panels, 1) } // [N, out]
+}
+
+#[cfg(feature = "flex")]
+fn bf16s(weight: &HostTensor) -> &[bf16] {
+    numbers(weight).expect("the caller knows that it is bf16")
 }
