@@ -9,6 +9,7 @@ mod bench;
 mod bench_llm;
 mod data;
 mod data_task;
+mod freed_memory;
 mod generate;
 mod interrupt;
 mod json_lines;
@@ -40,6 +41,7 @@ use crate::args::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    freed_memory::keep();
     let done = match Cli::parse().command {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => report::run(&args),
