@@ -26,9 +26,16 @@ pub(crate) fn is_here<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && tensor.clone().try_into_primitive::<Flex>().is_ok()
 }
 
-/// The numbers of a tensor that [is here](is_here), to be changed: its own memory where it has one owner.
-pub(crate) fn take_f32<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec::<f32>().expect("the caller knows that it is f32")
+/// A tensor that [is here](is_here), with its numbers changed: in their own memory where the tensor has one owner, in a
+/// copy otherwise.
+pub(crate) fn changed<const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [f32])) -> Tensor<D> {
+    let mut host = tensor.try_into_primitive::<Flex>().expect("the caller knows that it is on the CPU");
+    if !host.is_contiguous() {
+        host = host.to_contiguous();
+    }
+    let (start, end) = host.layout().contiguous_offsets().expect("it was made so above");
+    change(&mut host.storage_mut::<f32>()[start..end]);
+    Tensor::from_primitive::<Flex>(host)
 }
 
 /// The memory of a tensor that is on Burn's CPU backend.

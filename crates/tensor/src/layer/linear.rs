@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use half::bf16;
 
 #[cfg(feature = "flex")]
-use crate::host::{HostTensor, borrow, f32s, from_host, is_here, numbers, take_f32};
+use crate::host::{HostTensor, borrow, changed, f32s, from_host, is_here, numbers};
 #[cfg(feature = "flex")]
 use crate::kernel::{FEW_ROWS, add_bias, few_rows_times_weight, widened};
 
@@ -53,12 +53,10 @@ fn on_cpu(rows: Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tens
         return from_host(few_rows(&borrow(&rows), &borrow(weight), bias, d_in), [n, d_out]);
     }
     let product = many_rows(rows, weight);
-    let Some(bias) = bias else {
-        return product;
-    };
-    let mut numbers = take_f32(product);
-    add_bias(&mut numbers, bias);
-    from_host(numbers, [n, d_out])
+    match bias {
+        Some(bias) => changed(product, |product| add_bias(product, bias)),
+        None => product,
+    }
 }
 
 #[cfg(feature = "flex")]

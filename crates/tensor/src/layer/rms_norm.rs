@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 
 #[cfg(feature = "flex")]
-use crate::host::{borrow, f32s, from_host, is_here, take_f32};
+use crate::host::{borrow, changed, f32s, is_here};
 #[cfg(feature = "flex")]
 use crate::kernel::rms_norm_rows;
 
@@ -16,18 +16,11 @@ use crate::kernel::rms_norm_rows;
 pub fn rms_norm(rows: Tensor<2>, weight: Tensor<1>, epsilon: f64) -> Tensor<2> {
     #[cfg(feature = "flex")]
     if is_here(&rows) && is_here(&weight) {
-        return on_cpu(rows, &weight, epsilon);
+        let weight = borrow(&weight);
+        return changed(rows, |rows| rms_norm_rows(rows, f32s(&weight), epsilon as f32));
     }
     let dtype = rows.dtype();
     let wide = rows.cast(DType::F32); // f32: squares in bf16 lose most of their digits
     let scale = wide.clone().square().mean_dim(1).add_scalar(epsilon).sqrt().recip(); // [N, 1]
     (wide * scale).cast(dtype) * weight.cast(dtype).unsqueeze_dim(0)
-}
-
-#[cfg(feature = "flex")]
-fn on_cpu(rows: Tensor<2>, weight: &Tensor<1>, epsilon: f64) -> Tensor<2> {
-    let dims = rows.dims();
-    let mut rows = take_f32(rows);
-    rms_norm_rows(&mut rows, f32s(&borrow(weight)), epsilon as f32);
-    from_host(rows, dims)
 }

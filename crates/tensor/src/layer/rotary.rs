@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 #[cfg(feature = "flex")]
-use crate::host::{borrow, f32s, from_host, is_here, take_f32};
+use crate::host::{borrow, changed, f32s, is_here};
 #[cfg(feature = "flex")]
 use crate::kernel::rotate_rows;
 
@@ -44,7 +44,9 @@ impl RotaryAngles {
 pub fn rotate_halves(heads: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
     #[cfg(feature = "flex")]
     if is_here(&heads) && is_here(&angles.cos) && is_here(&angles.sin) {
-        return on_cpu(heads, angles);
+        let [n, n_heads, _] = heads.dims();
+        let (cos, sin) = (borrow(&angles.cos), borrow(&angles.sin));
+        return changed(heads, |heads| rotate_rows(heads, n_heads, f32s(&cos), f32s(&sin), n));
     }
     let [n, n_heads, channels] = heads.dims();
     let half = channels / 2;
@@ -57,13 +59,4 @@ pub fn rotate_halves(heads: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
     let rotated_low = low.clone() * cos.clone() - high.clone() * sin.clone();
     let rotated_high = high * cos + low * sin;
     Tensor::cat(vec![rotated_low, rotated_high], 2)
-}
-
-#[cfg(feature = "flex")]
-fn on_cpu(heads: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
-    let dims = heads.dims();
-    let (cos, sin) = (borrow(&angles.cos), borrow(&angles.sin));
-    let mut heads = take_f32(heads);
-    rotate_rows(&mut heads, dims[1], f32s(&cos), f32s(&sin), dims[0]);
-    from_host(heads, dims)
 }

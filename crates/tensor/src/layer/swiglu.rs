@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 
 #[cfg(feature = "flex")]
-use crate::host::{borrow, f32s, from_host, is_here, take_f32};
+use crate::host::{borrow, changed, f32s, is_here};
 #[cfg(feature = "flex")]
 use crate::kernel::swiglu_rows;
 
@@ -16,16 +16,10 @@ use crate::kernel::swiglu_rows;
 pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
     if is_here(&gate) && is_here(&up) {
-        return on_cpu(gate, &up);
+        let dims @ [_, width] = gate.dims();
+        assert_eq!(dims, up.dims(), "gate and up have one shape");
+        let up = borrow(&up);
+        return changed(gate, |gate| swiglu_rows(gate, f32s(&up), width));
     }
     silu(gate) * up
-}
-
-#[cfg(feature = "flex")]
-fn on_cpu(gate: Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
-    let dims = gate.dims();
-    assert_eq!(dims, up.dims(), "gate and up have one shape");
-    let mut gate = take_f32(gate);
-    swiglu_rows(&mut gate, f32s(&borrow(up)), dims[1]);
-    from_host(gate, dims)
 }
