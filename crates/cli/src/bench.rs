@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use razor_experiments::parity::{Speed, measure_speed};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{BenchArgs, BenchCommand, BenchParityArgs};
@@ -34,7 +35,7 @@ fn run_parity(args: &BenchParityArgs) -> anyhow::Result<ExitCode> {
 /// The keys of `tests/peers/parity_bench.py`, so that one can be divided by the other.
 fn speed_json(args: &BenchParityArgs, speed: &Speed) -> serde_json::Value {
     let environment = backend::environment(speed.processes);
-    let mut object = json!({
+    let about = json!({
         "peer": "razor",
         "razor": environment.razor,
         "commit": environment.commit,
@@ -46,11 +47,16 @@ fn speed_json(args: &BenchParityArgs, speed: &Speed) -> serde_json::Value {
         "seconds": args.seconds,
         "gflop_per_step": Speed::flop_per_step() * 1e-9,
     });
+    with_rates(about, speed)
+}
+
+/// One flat object: what is said about the run, then the rates.
+pub(crate) fn with_rates(mut about: serde_json::Value, speed: &impl Serialize) -> serde_json::Value {
     let rates = serde_json::to_value(speed).expect("a speed is plain numbers");
-    if let (Some(object), serde_json::Value::Object(rates)) = (object.as_object_mut(), rates) {
-        object.extend(rates);
+    if let (Some(about), serde_json::Value::Object(rates)) = (about.as_object_mut(), rates) {
+        about.extend(rates);
     }
-    object
+    about
 }
 
 fn speed_text(speed: &Speed) -> String {

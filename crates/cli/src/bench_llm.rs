@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::args::BenchLlmArgs;
 use crate::backend::{self, BACKEND};
+use crate::bench::with_rates;
 use crate::n_workers;
 use crate::terminal::{print, print_json};
 
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &BenchLlmArgs) -> anyhow::Result<ExitCode> {
 /// The keys of `tests/peers/llm_bench.py`, so that one can be divided by the other.
 fn speed_json(args: &BenchLlmArgs, speed: &LlmSpeed) -> Value {
     let environment = backend::environment(n_workers(None));
-    let mut object = json!({
+    let about = json!({
         "peer": "razor",
         "razor": environment.razor,
         "commit": environment.commit,
@@ -39,11 +40,7 @@ fn speed_json(args: &BenchLlmArgs, speed: &LlmSpeed) -> Value {
         "layers": args.layers,
         "seconds": args.seconds,
     });
-    let rates = serde_json::to_value(speed).expect("a speed is plain numbers");
-    if let (Some(object), Value::Object(rates)) = (object.as_object_mut(), rates) {
-        object.extend(rates);
-    }
-    object
+    with_rates(about, speed)
 }
 
 fn speed_text(args: &BenchLlmArgs, speed: &LlmSpeed) -> String {

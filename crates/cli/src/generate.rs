@@ -21,9 +21,9 @@ use crate::progress::CountProgress;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads objects with `id` and either `prompt` (text, taken as it is) or `messages` (rendered with the model's chat
-template); other fields are left alone. Writes, in the same order, `id`, `completion`, `token_ids`, `log_probs` (nats, under the distribution that was
-drawn from) and `stop_reason`: stop_token, stop_string, length or context_full. With --samples above 1 `sample` counts
-from 0.
+template); other fields are left alone. Writes, in the same order, `id`, `completion`, `token_ids`, `log_probs` (nats,
+under the distribution that was drawn from) and `stop_reason`: stop_token, stop_string, length or context_full. With
+--samples above 1 `sample` counts from 0. Nothing is written before all is drawn.
 
 The text of a prompt depends on --seed and on its place in the input, not on --batch-rows. Completions end at the model's
 own stop tokens; other settings of its generation_config.json are not used.

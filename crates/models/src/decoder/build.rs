@@ -2,8 +2,6 @@
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use rand::Rng;
-use razor_core::Seed;
 
 use crate::checkpoint::{HostData, HostTensor};
 use crate::decoder::Decoder;
@@ -41,42 +39,6 @@ impl Decoder {
         let model = DecoderStack { embed_tokens, layers, norm };
         Ok(Self::new(model, lm_head, config.clone(), compute))
     }
-
-    /// A decoder with weights drawn as `transformers` draws them: normal with the config's `initializer_range`,
-    /// biases 0, norms 1.
-    pub fn init(config: &LmConfig, seed: Seed, device: &Device) -> Self {
-        let mut tensor_idx = 0;
-        let draw = |spec: &TensorSpec| {
-            tensor_idx += 1;
-            let n = spec.shape.iter().product();
-            let data = match spec.shape.len() {
-                2 => normals(n, config.initializer_range, seed.derive("tensor", tensor_idx)),
-                _ if spec.name.ends_with("bias") => vec![0.0; n],
-                _ => vec![1.0; n],
-            };
-            Ok::<_, std::convert::Infallible>(HostTensor {
-                shape: spec.shape.clone(),
-                data: HostData::F32(data),
-            })
-        };
-        match Self::build(config, DType::F32, device, draw) {
-            Ok(decoder) => decoder,
-            Err(never) => match never {},
-        }
-    }
-}
-
-/// Normal draws by Box and Muller's transform.
-fn normals(n: usize, deviation: f64, seed: Seed) -> Vec<f32> {
-    let mut rng = seed.rng();
-    let mut numbers = Vec::with_capacity(n + 1);
-    while numbers.len() < n {
-        let radius = deviation * (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt(); // 1 - u is never 0
-        let (sin, cos) = (std::f64::consts::TAU * rng.random::<f64>()).sin_cos();
-        numbers.extend([(radius * cos) as f32, (radius * sin) as f32]);
-    }
-    numbers.truncate(n);
-    numbers
 }
 
 struct Builder<'a, F> {
