@@ -29,13 +29,24 @@ pub(crate) fn is_here<const D: usize>(tensor: &Tensor<D>) -> bool {
 /// A tensor that [is here](is_here), with its numbers changed: in their own memory where the tensor has one owner, in a
 /// copy otherwise.
 pub(crate) fn changed<const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [f32])) -> Tensor<D> {
-    let mut host = tensor.try_into_primitive::<Flex>().expect("the caller knows that it is on the CPU");
-    if !host.is_contiguous() {
-        host = host.to_contiguous();
-    }
-    let (start, end) = host.layout().contiguous_offsets().expect("it was made so above");
-    change(&mut host.storage_mut::<f32>()[start..end]);
-    Tensor::from_primitive::<Flex>(host)
+    let [changed] = all_changed([tensor], |[numbers]| change(numbers));
+    changed
+}
+
+/// As [`changed`], for several tensors at once.
+pub(crate) fn all_changed<const D: usize, const N: usize>(
+    tensors: [Tensor<D>; N],
+    change: impl FnOnce([&mut [f32]; N]),
+) -> [Tensor<D>; N] {
+    let mut hosts = tensors.map(|tensor| {
+        let host = tensor.try_into_primitive::<Flex>().expect("the caller knows that it is on the CPU");
+        if host.is_contiguous() { host } else { host.to_contiguous() }
+    });
+    change(hosts.each_mut().map(|host| {
+        let (start, end) = host.layout().contiguous_offsets().expect("it was made so above");
+        &mut host.storage_mut::<f32>()[start..end]
+    }));
+    hosts.map(Tensor::from_primitive::<Flex>)
 }
 
 /// The memory of a tensor that is on Burn's CPU backend.

@@ -13,6 +13,7 @@
 //! assert_eq!(same.into_scalar::<f32>(), 0.0);
 //! ```
 
+mod adamw;
 mod divergence;
 mod head;
 #[cfg(feature = "flex")]
@@ -26,12 +27,17 @@ mod simd_exp;
 mod vectorized;
 mod weights;
 
+pub use adamw::{AdamWTensors, AdamWUpdate, sum_of_squares};
 pub use divergence::{distribution_l2, kl_divergence, total_variation};
 pub use head::{
-    HeadGradient, TileBudget, TokenDivergences, TokenScores, cross_entropy_with_gradient, log_prob_gradient,
-    token_divergences, token_scores,
+    HeadWeights, KlDirection, KlToReference, TileBudget, TokenDivergences, TokenLossGradient, TokenScores,
+    token_divergences, token_loss_gradient, token_scores,
 };
-pub use layer::{KvSlots, RotaryAngles, causal_attention, linear, rms_norm, rotate_halves, swiglu};
+pub use layer::{
+    AttentionSums, KvSlots, RotaryAngles, add_weight_gradient, causal_attention, column_sums,
+    embedding_gradient, linear, linear_backward, packed_attention, packed_attention_backward, rms_norm,
+    rms_norm_backward, rotate_halves, swiglu, swiglu_backward,
+};
 pub use log_prob::{label_log_probs, log_probs};
 pub use loss::weighted_cross_entropy;
 pub use weights::unnormalized_probs;

@@ -90,7 +90,7 @@ impl Pair {
             let [reference, policy] = kept.next().unwrap_or_else(|| {
                 [&self.reference, &self.policy].map(|model| model.all_logits(words.clone()))
             });
-            let terms = terms(&reference, &policy, &normalizers);
+            let terms = terms(&reference, &policy, &normalizers, 1.0);
             sums.iter_mut().zip(terms).for_each(|(sums, terms)| sums.add(&terms));
         }
         divergences.push(&sums, &of_reference, &of_policy);
@@ -113,7 +113,7 @@ impl TokenDivergences {
 pub(super) struct Normalizer {
     pub(super) max: f32,
     pub(super) log_sum: f32,
-    /// log Σ exp(logit)
+    /// log Σ exp(logit / temperature)
     log_sum_exp: f64,
 }
 
@@ -121,15 +121,16 @@ impl Normalizer {
     /// From the sums over the whole vocabulary.
     pub(super) fn of(sums: &RowSums) -> Self {
         let log_sum = sums.sum.ln();
-        Self { max: sums.max, log_sum: log_sum as f32, log_sum_exp: f64::from(sums.max) + log_sum }
+        // As the terms have it: times the rounded inverse, so that identical policies cancel at any temperature.
+        let max = f64::from(sums.max) * f64::from(sums.inverse_temperature);
+        Self { max: sums.max, log_sum: log_sum as f32, log_sum_exp: max + log_sum }
     }
 
-    /// From a log-sum-exp of logits divided by `temperature`.
-    pub(super) fn from_log_sum_exp(log_sum_exp: f32, temperature: f32) -> Self {
-        // Any f32 near the logits will do in place of the largest one; the rest is small.
-        let max = log_sum_exp * temperature;
-        let log_sum = f64::from(log_sum_exp) - f64::from(max) / f64::from(temperature);
-        Self { max, log_sum: log_sum as f32, log_sum_exp: f64::from(log_sum_exp) }
+    /// log-probability of a word.
+    #[cfg(feature = "flex")]
+    #[inline(always)]
+    pub(super) fn log_prob(&self, logit: f32, inverse_temperature: f32) -> f32 {
+        (logit - self.max) * inverse_temperature - self.log_sum
     }
 
     /// Difference of both log-sum-exps.
@@ -148,13 +149,18 @@ impl Terms {
     }
 }
 
-/// Sums over the words of two tiles `[rows, words]`.
-fn terms(reference: &Tensor<2>, policy: &Tensor<2>, normalizers: &[(Normalizer, Normalizer)]) -> Vec<Terms> {
+/// Sums over the words of two tiles `[rows, words]`, for normalizers of reference and policy at this temperature.
+pub(super) fn terms(
+    reference: &Tensor<2>,
+    policy: &Tensor<2>,
+    normalizers: &[(Normalizer, Normalizer)],
+    temperature: f32,
+) -> Vec<Terms> {
     #[cfg(feature = "flex")]
-    if let Some(terms) = super::sweep::terms(reference, policy, normalizers) {
+    if let Some(terms) = super::sweep::terms(reference, policy, normalizers, temperature) {
         return terms;
     }
-    terms_by_burn(reference, policy, normalizers)
+    terms_by_burn(reference, policy, normalizers, temperature)
 }
 
 /// [`terms`] by operations that every backend has.
@@ -162,16 +168,19 @@ fn terms_by_burn(
     reference: &Tensor<2>,
     policy: &Tensor<2>,
     normalizers: &[(Normalizer, Normalizer)],
+    temperature: f32,
 ) -> Vec<Terms> {
+    let inverse_temperature = 1.0 / temperature;
     let device = reference.device();
     let column = |number: fn(&(Normalizer, Normalizer)) -> f32| {
         let numbers: Vec<f32> = normalizers.iter().map(number).collect();
         Tensor::<1>::from_floats(numbers.as_slice(), &device).unsqueeze_dim::<2>(1) // [rows, 1]
     };
     let (x, y) = (reference.clone(), policy.clone()); // [rows, words]
-    let p = (x.clone() - column(|(p, _)| p.max) - column(|(p, _)| p.log_sum)).exp();
-    let q = (y.clone() - column(|(_, q)| q.max) - column(|(_, q)| q.log_sum)).exp();
-    let d = (y - x) - column(|(p, q)| q.minus(p));
+    let scaled = |logits: Tensor<2>| logits * inverse_temperature;
+    let p = (scaled(x.clone() - column(|(p, _)| p.max)) - column(|(p, _)| p.log_sum)).exp();
+    let q = (scaled(y.clone() - column(|(_, q)| q.max)) - column(|(_, q)| q.log_sum)).exp();
+    let d = scaled(y - x) - column(|(p, q)| q.minus(p));
     let is_small = d.clone().abs().lower_elem(0.5);
     let difference = q.clone() - p.clone();
     let change = p.clone() * (d.clone() + beyond_first(d.clone()));
@@ -296,17 +305,18 @@ mod tests {
     fn operations_of_any_backend_give_the_same_terms() {
         let reference = matrix(noise(3 * 700, 3), 3) * 6.0;
         let policy = reference.clone() + matrix(noise(3 * 700, 4), 3);
-        let [of_reference, of_policy] = [&reference, &policy].map(|logits| row_sums(logits, &[], 0, 1.0));
-        let normalizers: Vec<_> = of_reference
-            .iter()
-            .zip(&of_policy)
-            .map(|(p, q)| (Normalizer::of(p), Normalizer::of(q)))
-            .collect();
-        let found = terms(&reference, &policy, &normalizers);
-        let plain = terms_by_burn(&reference, &policy, &normalizers);
-        for (found, plain) in found.iter().zip(&plain) {
-            for (found, plain) in found.0.iter().zip(plain.0) {
-                assert!((found / plain - 1.0).abs() < 3e-6, "{found}, {plain}");
+        for temperature in [1.0, 0.7] {
+            let normalizers = |logits| {
+                let sums = row_sums(logits, &[], 0, temperature);
+                sums.iter().map(Normalizer::of).collect::<Vec<_>>()
+            };
+            let normalizers: Vec<_> = normalizers(&reference).into_iter().zip(normalizers(&policy)).collect();
+            let found = terms(&reference, &policy, &normalizers, temperature);
+            let plain = terms_by_burn(&reference, &policy, &normalizers, temperature);
+            for (found, plain) in found.iter().zip(&plain) {
+                for (found, plain) in found.0.iter().zip(plain.0) {
+                    assert!((found / plain - 1.0).abs() < 3e-6, "{found}, {plain}");
+                }
             }
         }
     }

@@ -12,18 +12,19 @@
 //! infinite.
 
 mod budget;
-mod cross_entropy;
 mod divergences;
 mod gradient_sums;
+mod logit_gradient;
 mod projection;
 mod scores;
 #[cfg(feature = "flex")]
 mod sweep;
+mod token_loss;
 
 pub use budget::TileBudget;
-pub use cross_entropy::{HeadGradient, cross_entropy_with_gradient, log_prob_gradient};
 pub use divergences::{TokenDivergences, token_divergences};
 pub use scores::{TokenScores, token_scores};
+pub use token_loss::{HeadWeights, KlDirection, KlToReference, TokenLossGradient, token_loss_gradient};
 
 #[cfg(test)]
 mod test_inputs {

@@ -46,12 +46,18 @@ pub fn token_scores(
         per_cell: 1,
         per_word: projection.converted_per_word(),
     });
-    let rows = all_row_sums(&projection, targets, temperature, tiles);
-    TokenScores {
-        log_probs: rows.iter().map(|row| row.target_log_prob(temperature)).collect(),
-        entropies: rows.iter().map(RowSums::entropy).collect(),
-        is_greedy: rows.iter().zip(targets).map(|(row, &target)| row.is_best(target)).collect(),
-        log_sum_exps: rows.iter().map(|row| row.log_sum_exp(temperature) as f32).collect(),
+    TokenScores::of(&all_row_sums(&projection, targets, temperature, tiles), targets, temperature)
+}
+
+impl TokenScores {
+    /// From the sums of every row over the whole vocabulary.
+    pub(super) fn of(rows: &[RowSums], targets: &[u32], temperature: f32) -> Self {
+        Self {
+            log_probs: rows.iter().map(|row| row.target_log_prob(temperature)).collect(),
+            entropies: rows.iter().map(RowSums::entropy).collect(),
+            is_greedy: rows.iter().zip(targets).map(|(row, &target)| row.is_best(target)).collect(),
+            log_sum_exps: rows.iter().map(|row| row.log_sum_exp(temperature) as f32).collect(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::divergences::{Normalizer, Terms};
+use super::logit_gradient::LogitGradient;
 use super::scores::{RowSums, place};
 use crate::simd_exp::exp_f32;
 
@@ -41,6 +42,7 @@ pub(super) fn terms(
     reference: &Tensor<2>,
     policy: &Tensor<2>,
     normalizers: &[(Normalizer, Normalizer)],
+    temperature: f32,
 ) -> Option<Vec<Terms>> {
     let [_, n_words] = reference.dims();
     let reference = reference.clone().try_into_primitive::<Flex>().ok()?;
@@ -48,7 +50,14 @@ pub(super) fn terms(
     let reference = reference.as_slice::<f32>()?.par_chunks_exact(n_words);
     let rows = reference.zip(policy.as_slice::<f32>()?.par_chunks_exact(n_words)).zip(normalizers);
     let terms = rows.map(|((reference, policy), (of_reference, of_policy))| {
-        Arch::new().dispatch(DivergenceSums { reference, policy, of_reference, of_policy })
+        let inverse_temperature = 1.0 / temperature;
+        Arch::new().dispatch(DivergenceSums {
+            reference,
+            policy,
+            of_reference,
+            of_policy,
+            inverse_temperature,
+        })
     });
     Some(terms.collect())
 }
@@ -60,31 +69,32 @@ pub(super) fn is_here(logits: &Tensor<2>) -> bool {
     })
 }
 
-/// See [`super::cross_entropy::logit_gradient`]; for tiles that are [here](is_here).
-pub(super) fn logit_gradient(
-    logits: Tensor<2>,
-    places: &[Option<usize>],
-    normalizers: &[Normalizer],
-    coefficients: &[f32],
-    temperature: f32,
-) -> Tensor<2> {
-    let [_, n_words] = logits.dims();
-    let mut tile = logits.try_into_primitive::<Flex>().expect("the caller asked whether it is here");
-    let rows = tile.storage_mut::<f32>().par_chunks_exact_mut(n_words).enumerate();
+/// See [`super::logit_gradient::logit_gradient`]; for tiles that are [here](is_here).
+pub(super) fn logit_gradient(tile: LogitGradient<'_>) -> Tensor<2> {
+    let [_, n_words] = tile.logits.dims();
+    let inverse_temperature = 1.0 / tile.temperature;
+    let mut logits = tile.logits.try_into_primitive::<Flex>().expect("the caller asked whether it is here");
+    let reference = tile.kl.as_ref().map(|kl| crate::host::borrow(&kl.logits));
+    let reference = reference.as_ref().map(crate::host::f32s);
+    let rows = logits.storage_mut::<f32>().par_chunks_exact_mut(n_words).enumerate();
     rows.for_each(|(row, logits)| {
-        let (normalizer, coefficient) = (normalizers[row], coefficients[row]);
-        let inverse_temperature = 1.0 / temperature;
-        Arch::new().dispatch(ToGradient {
-            logits: &mut *logits,
-            normalizer,
-            coefficient,
-            inverse_temperature,
-        });
-        if let Some(place) = places[row] {
+        let (normalizer, coefficient) = (tile.normalizers[row], tile.coefficients[row]);
+        let softmax = ToGradient { logits: &mut *logits, normalizer, coefficient, inverse_temperature };
+        match tile.kl.as_ref().zip(reference) {
+            Some((kl, reference)) => Arch::new().dispatch(ToGradientWithKl {
+                softmax,
+                reference: &reference[row * n_words..][..n_words],
+                of_reference: kl.normalizers[row].0,
+                weight: kl.weights[row] * inverse_temperature,
+                kl: kl.kl.map(|kl| kl[row] as f32),
+            }),
+            None => Arch::new().dispatch(softmax),
+        }
+        if let Some(place) = tile.places[row] {
             logits[place] -= coefficient;
         }
     });
-    Tensor::from_primitive::<Flex>(tile)
+    Tensor::from_primitive::<Flex>(logits)
 }
 
 // Structs in place of closures: a closure this long is not inlined into the function that has the vector instructions.
@@ -115,6 +125,7 @@ struct DivergenceSums<'a> {
     policy: &'a [f32],
     of_reference: &'a Normalizer,
     of_policy: &'a Normalizer,
+    inverse_temperature: f32,
 }
 
 impl WithSimd for DivergenceSums<'_> {
@@ -125,9 +136,9 @@ impl WithSimd for DivergenceSums<'_> {
         let (of_reference, of_policy) = (self.of_reference, self.of_policy);
         let shift = of_policy.minus(of_reference);
         Terms(sum_terms(self.reference, self.policy, |x, y| {
-            let p = exp_f32((x - of_reference.max) - of_reference.log_sum);
-            let q = exp_f32((y - of_policy.max) - of_policy.log_sum);
-            word_terms(p, q, (y - x) - shift)
+            let p = exp_f32(of_reference.log_prob(x, self.inverse_temperature));
+            let q = exp_f32(of_policy.log_prob(y, self.inverse_temperature));
+            word_terms(p, q, (y - x) * self.inverse_temperature - shift)
         }))
     }
 }
@@ -146,8 +157,40 @@ impl WithSimd for ToGradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for x in self.logits {
-            let log_prob = (*x - self.normalizer.max) * self.inverse_temperature - self.normalizer.log_sum;
-            *x = self.coefficient * exp_f32(log_prob);
+            *x = self.coefficient * exp_f32(self.normalizer.log_prob(*x, self.inverse_temperature));
+        }
+    }
+}
+
+struct ToGradientWithKl<'a> {
+    softmax: ToGradient<'a>,
+    reference: &'a [f32],
+    of_reference: Normalizer,
+    /// Divided by the temperature already.
+    weight: f32,
+    kl: Option<f32>,
+}
+
+impl WithSimd for ToGradientWithKl<'_> {
+    type Output = ();
+
+    /// Turns logits into coefficient · softmax plus the gradient of the KL.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let ToGradient { logits, normalizer, coefficient, inverse_temperature } = self.softmax;
+        let words = logits.iter_mut().zip(self.reference);
+        if let Some(kl) = self.kl {
+            let shift = normalizer.minus(&self.of_reference) + kl;
+            for (y, x) in words {
+                let q = exp_f32(normalizer.log_prob(*y, inverse_temperature));
+                *y = coefficient * q + self.weight * (q * ((*y - x) * inverse_temperature - shift));
+            }
+        } else {
+            for (y, x) in words {
+                let q = exp_f32(normalizer.log_prob(*y, inverse_temperature));
+                let p = exp_f32(self.of_reference.log_prob(*x, inverse_temperature));
+                *y = coefficient * q + self.weight * (q - p);
+            }
         }
     }
 }

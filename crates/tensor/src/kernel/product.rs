@@ -4,13 +4,17 @@ use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::vectorized::vectorized;
-
 /// A number that a weight matrix is stored in; sums are f32 always.
 pub(crate) trait Weight: Copy + Send + Sync {
     fn to_f32(self) -> f32;
     /// One vector of weights.
     fn widen<S: Simd>(simd: S, weights: &[Self]) -> S::f32s;
+    /// Rows of equal length as f32: themselves, or in `scratch`.
+    fn as_f32s<'a, S: Simd, const R: usize>(
+        simd: S,
+        rows: [&'a [Self]; R],
+        scratch: &'a mut Vec<f32>,
+    ) -> [&'a [f32]; R];
 }
 
 impl Weight for f32 {
@@ -21,6 +25,14 @@ impl Weight for f32 {
     #[inline(always)]
     fn widen<S: Simd>(_: S, weights: &[Self]) -> S::f32s {
         S::as_simd_f32s(weights).0[0]
+    }
+    #[inline(always)]
+    fn as_f32s<'a, S: Simd, const R: usize>(
+        _: S,
+        rows: [&'a [Self]; R],
+        _: &'a mut Vec<f32>,
+    ) -> [&'a [f32]; R] {
+        rows
     }
 }
 
@@ -39,14 +51,31 @@ impl Weight for bf16 {
         }
         simd.transmute_f32s_u32s(bits)
     }
+    #[inline(always)]
+    fn as_f32s<'a, S: Simd, const R: usize>(
+        _: S,
+        rows: [&'a [Self]; R],
+        scratch: &'a mut Vec<f32>,
+    ) -> [&'a [f32]; R] {
+        let n = rows[0].len();
+        scratch.resize(R * n, 0.0);
+        for (wide, row) in scratch.chunks_exact_mut(n).zip(rows) {
+            for (wide, number) in wide.iter_mut().zip(row) {
+                *wide = number.to_f32();
+            }
+        }
+        let mut wide = [scratch.as_slice(); R];
+        for (idx, wide) in wide.iter_mut().enumerate() {
+            *wide = &wide[idx * n..][..n];
+        }
+        wide
+    }
 }
 
 /// Up to so many rows, reading the weights costs more than the products.
 pub(crate) const FEW_ROWS: usize = 24;
 /// Products below which starting threads costs more than it gains.
 const WORTH_THREADS: usize = 1 << 18;
-/// Numbers that one thread widens at a time.
-const WIDENED_TOGETHER: usize = 1 << 16;
 
 /// `x · wᵀ + bias` for few rows. The weights are read once from memory, each product is a sum of its own, and its order
 /// depends neither on the other rows nor on the number of threads.
@@ -208,24 +237,6 @@ fn block<S: Simd, W: Weight, const X: usize, const R: usize>(
     }
 }
 
-/// The numbers as f32.
-pub(crate) fn widened(numbers: &[bf16]) -> Vec<f32> {
-    let mut wide = vec![0.0_f32; numbers.len()];
-    wide.par_chunks_mut(WIDENED_TOGETHER).zip(numbers.par_chunks(WIDENED_TOGETHER)).for_each(
-        |(wide, numbers)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (wide, number) in wide.iter_mut().zip(numbers) {
-                        *wide = number.to_f32();
-                    }
-                },
-            );
-        },
-    );
-    wide
-}
-
 /// Adds the bias to each row of `y`, in place.
 ///
 /// # Shapes
@@ -283,7 +294,7 @@ mod tests {
         let (d_in, d_out) = (70, 9);
         let x = numbers(5 * d_in, 1);
         let narrow: Vec<bf16> = numbers(d_out * d_in, 2).into_iter().map(bf16::from_f32).collect();
-        let wide = widened(&narrow);
+        let wide: Vec<f32> = narrow.iter().map(|number| number.to_f32()).collect();
         assert_eq!(
             few_rows_times_weight(&x, &narrow, None, d_in),
             few_rows_times_weight(&x, &wide, None, d_in)
