@@ -32,14 +32,21 @@ mod lm_config;
 mod lm_fields;
 mod mlp;
 mod model_hub;
+mod peft;
 mod rope_config;
 mod sampling;
 mod score;
 mod strict_json;
 mod weights;
 
-pub use checkpoint::{Checkpoint, HostData, HostTensor, Ignored, LoadReport, WeightDtype, save_model};
-pub use decoder::{Decoder, HiddenStates, KvCache, NoTap, ParameterRef, Tap, TokenRows};
+pub use checkpoint::{
+    Checkpoint, HostData, HostTensor, Ignored, LoadReport, PartialFolder, WeightDtype, save_model,
+    write_tensors,
+};
+pub use decoder::{
+    Activations, Decoder, Gradients, HiddenStates, KvCache, LORA_TARGETS, Lora, LoraConfig, NoTap,
+    PackedTokens, ParameterRef, Tap, TokenRows,
+};
 pub use error::ModelError;
 pub use generate::{
     Completion, Draw, GenerationLimits, GenerationRequest, Sampling, StopReason, generate, sample_token,

@@ -100,7 +100,11 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// A folder under a temporary name beside its target; removed when dropped before it was published.
-pub(crate) struct PartialFolder {
+///
+/// The name is that of the target with the process and `.partial` behind it, so that what a killed process left can be
+/// told and removed.
+#[derive(Debug)]
+pub struct PartialFolder {
     path: PathBuf,
     target: PathBuf,
     published: bool,
@@ -108,7 +112,10 @@ pub(crate) struct PartialFolder {
 
 impl PartialFolder {
     /// Makes the temporary folder and missing parents; `target` may exist only as an empty folder.
-    pub(crate) fn create(target: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// That of the file system; `AlreadyExists` when `target` has content.
+    pub fn create(target: &Path) -> io::Result<Self> {
         refuse_content(target)?;
         let name =
             target.file_name().ok_or_else(|| io::Error::other("the path does not end in a folder name"))?;
@@ -129,19 +136,26 @@ impl PartialFolder {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where its files go until it has its name.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Writes one file of it and waits until it is on the disk.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// That of the file system; `AlreadyExists` when it has a file of that name.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut file = File::create_new(self.path.join(name))?;
         io::Write::write_all(&mut file, bytes)?;
         file.sync_all()
     }
 
-    /// Gives the folder its name.
-    pub(crate) fn publish(mut self) -> io::Result<()> {
+    /// Gives the folder its name. What the caller put there by other means must be on the disk already.
+    ///
+    /// # Errors
+    /// That of the file system; the temporary folder is removed then.
+    pub fn publish(mut self) -> io::Result<()> {
         sync_folder(&self.path)?;
         if self.target.exists() {
             fs::remove_dir(&self.target)?; // fails when it is no longer empty

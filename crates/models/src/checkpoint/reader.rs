@@ -106,6 +106,17 @@ impl Checkpoint {
         Ok(open)
     }
 
+    /// Opens one safetensors file that holds any tensors, such as the state of an optimizer.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`] when it cannot be read, [`ModelError::Layout`] when its header is damaged.
+    pub fn open_file(path: &Path) -> Result<Self, ModelError> {
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let mut open = Self { folder, shards: vec![], entries: vec![], by_name: HashMap::new() };
+        open.add_shard(path)?;
+        Ok(open)
+    }
+
     fn add_shard(&mut self, path: &Path) -> Result<(), ModelError> {
         let unread = |source| ModelError::Read { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(unread)?;

@@ -50,7 +50,7 @@ pub fn save_model(
     max_shard_bytes: u64,
     read: &mut dyn FnMut(&TensorSpec) -> Result<HostTensor, ModelError>,
 ) -> Result<(), ModelError> {
-    check_names(folder, specs)?;
+    check_names(folder, specs.iter())?;
     let partial = PartialFolder::create(folder).map_err(|source| unwritten(folder, source))?;
     if let Some(source) = copy_from {
         copy_companions(source, &partial)?;
@@ -64,12 +64,33 @@ pub fn save_model(
     let shards = plan(specs, dtype, max_shard_bytes);
     for (shard_idx, shard) in shards.iter().enumerate() {
         let name = shard_name(shard_idx, shards.len());
-        write_shard(&partial.path().join(&name), shard, dtype, read)?;
+        let tensors: Vec<(&TensorSpec, WeightDtype)> = shard.iter().map(|spec| (spec, dtype)).collect();
+        write_file(&partial.path().join(&name), &tensors, read)?;
     }
     if shards.len() > 1 {
         write_json(&partial, INDEX_FILE, &index(&shards, dtype))?;
     }
     partial.publish().map_err(|source| unwritten(folder, source))
+}
+
+/// Writes one new safetensors file with tensors of either type, and waits until it is on the disk.
+///
+/// - `tensors`: in the order in which they are asked of `read` and written, each with its type in the file
+/// - `read`: gives one tensor; only one is in memory at a time
+///
+/// The file grows under its own name, so it belongs into a [`PartialFolder`].
+///
+/// # Errors
+/// As [`save_model`].
+pub fn write_tensors(
+    path: &Path,
+    tensors: &[(TensorSpec, WeightDtype)],
+    read: &mut dyn FnMut(&TensorSpec) -> Result<HostTensor, ModelError>,
+) -> Result<(), ModelError> {
+    check_names(path, tensors.iter().map(|(spec, _)| spec))?;
+    let tensors: Vec<(&TensorSpec, WeightDtype)> =
+        tensors.iter().map(|(spec, dtype)| (spec, *dtype)).collect();
+    write_file(path, &tensors, read)
 }
 
 fn unwritten(path: &Path, source: io::Error) -> ModelError {
@@ -80,10 +101,10 @@ fn tensor_error(path: &Path, spec: &TensorSpec, message: String) -> ModelError {
     ModelError::Tensor { path: path.to_owned(), name: spec.name.clone(), message }
 }
 
-fn check_names(folder: &Path, specs: &[TensorSpec]) -> Result<(), ModelError> {
+fn check_names<'a>(path: &Path, mut specs: impl Iterator<Item = &'a TensorSpec>) -> Result<(), ModelError> {
     let mut seen = std::collections::HashSet::from([METADATA_KEY]);
-    match specs.iter().find(|spec| !seen.insert(&spec.name)) {
-        Some(spec) => Err(tensor_error(folder, spec, "has a name that is taken".to_owned())),
+    match specs.find(|spec| !seen.insert(&spec.name)) {
+        Some(spec) => Err(tensor_error(path, spec, "has a name that is taken".to_owned())),
         None => Ok(()),
     }
 }
@@ -151,20 +172,19 @@ fn index(shards: &[&[TensorSpec]], dtype: WeightDtype) -> Value {
     json!({"metadata": {"total_size": total_size}, "weight_map": weight_map})
 }
 
-fn write_shard(
+fn write_file(
     path: &Path,
-    specs: &[TensorSpec],
-    dtype: WeightDtype,
+    tensors: &[(&TensorSpec, WeightDtype)],
     read: &mut dyn FnMut(&TensorSpec) -> Result<HostTensor, ModelError>,
 ) -> Result<(), ModelError> {
     let failed = |source| unwritten(path, source);
-    let tensors = specs
-        .iter()
-        .map(|spec| (spec.name.as_str(), dtype.names().0, spec.shape.as_slice(), n_bytes(spec, dtype)));
-    let header = header_bytes(tensors);
+    let entries = tensors.iter().map(|(spec, dtype)| {
+        (spec.name.as_str(), dtype.names().0, spec.shape.as_slice(), n_bytes(spec, *dtype))
+    });
+    let header = header_bytes(entries);
     let mut file = File::create_new(path).map_err(failed)?;
     file.write_all(&header).map_err(failed)?;
-    for spec in specs {
+    for (spec, dtype) in tensors {
         let tensor = read(spec)?;
         let n_given = match &tensor.data {
             HostData::F32(values) => values.len(),

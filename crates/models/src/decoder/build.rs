@@ -77,7 +77,7 @@ impl<E, F: FnMut(&TensorSpec) -> Result<HostTensor, E>> Builder<'_, F> {
             true => Some(self.param(format!("{name}.bias"), [shape[0]])?),
             false => None,
         };
-        Ok(Projection { weight, bias })
+        Ok(Projection { weight, bias, lora: None })
     }
 
     fn norm(&mut self, name: &str) -> Result<RmsNorm, E> {

@@ -1,6 +1,6 @@
 //! The whole decoder.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use razor_tensor::{RotaryAngles, linear};
 
@@ -104,7 +104,7 @@ impl Decoder {
         in_batch(self.model.norm.forward(rows))
     }
 
-    fn embed(&self, ids: &[u32], device: &Device) -> Tensor<2> {
+    pub(super) fn embed(&self, ids: &[u32], device: &Device) -> Tensor<2> {
         let vocab_size = self.config.vocab_size;
         let unknown = ids.iter().find(|&&id| id as usize >= vocab_size);
         assert!(unknown.is_none(), "token {unknown:?} is not in a vocabulary of {vocab_size}");
@@ -120,6 +120,11 @@ impl Decoder {
     /// - returns: `[V, D]`
     pub fn head(&self) -> Tensor<2> {
         self.lm_head.as_ref().unwrap_or(&self.model.embed_tokens).weight.val()
+    }
+
+    /// What gradients of the head are kept under: those of the embedding where it is the head.
+    pub fn head_parameter(&self) -> ParamId {
+        self.lm_head.as_ref().unwrap_or(&self.model.embed_tokens).weight.id
     }
 
     /// Logits of hidden states. Over many rows and a large vocabulary this is the largest tensor of all: scoring goes by
