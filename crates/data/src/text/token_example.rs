@@ -1,8 +1,9 @@
 //! A prompt and its completion as token ids, with the trained span known exactly.
 //!
-//! Generation sees the prompt's ids and then samples, so prompt and completion are encoded apart and joined. Encoding
-//! the joined text may merge over the border and then gives ids that no sampler would have produced after this prompt;
-//! such rows are counted ([`TokenExample::boundary_differs`]).
+//! Generation sees the prompt's ids and then samples. Where the ids of the whole text begin with those of the prompt, what
+//! follows is the completion: so tokenizers that put a space before every text of their own put none in the middle. Where
+//! the encoding merges over the border it gives ids that no sampler would have produced after this prompt; prompt and
+//! completion are then encoded apart and joined, and such rows are counted ([`TokenExample::boundary_differs`]).
 
 use std::ops::Range;
 
@@ -100,7 +101,7 @@ pub struct TokenExample {
     pub ids: Vec<u32>,
     /// Tokens of `ids` to train on: the completion with the stop token that ends it.
     pub completion: Range<usize>,
-    /// Whether encoding prompt and completion as one text gives other ids.
+    /// Whether encoding prompt and completion as one text merges over the border, so that both were encoded apart.
     pub boundary_differs: bool,
 }
 
@@ -186,10 +187,10 @@ pub fn build_example(text: &ExampleText, recipe: &ExampleRecipe<'_>) -> Result<T
         ExampleText::Chat { prompt, completion } => chat_parts(prompt, completion, recipe)?,
         ExampleText::Plain { prompt, completion } => plain_parts(prompt, completion, recipe)?,
     };
-    let completion = parts.prompt.len()..parts.prompt.len() + parts.completion.len();
-    let ids = [parts.prompt, parts.completion].concat();
-    let boundary_differs = parts.joint != ids;
-    let example = TokenExample { ids, completion, boundary_differs };
+    let start = parts.prompt.len();
+    let boundary_differs = !parts.joint.starts_with(&parts.prompt);
+    let ids = if boundary_differs { [parts.prompt, parts.completion].concat() } else { parts.joint };
+    let example = TokenExample { completion: start..ids.len(), ids, boundary_differs };
     check(&example, recipe)?;
     Ok(example)
 }
