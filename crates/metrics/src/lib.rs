@@ -57,9 +57,9 @@ pub use fisher::diagonal_fisher;
 pub use fit::QuadraticFit;
 pub use group_residuals::{HeldOutGroup, group_residuals, leave_one_group_out};
 pub use language::{
-    CompletionShift, DriftOptions, LayerSimilarity, MatrixDrift, SampleSource, ShiftQuantity, ShiftSample,
-    TensorDrift, WeightDrift, completion_shifts, layer_similarities, mean_hidden_states, sequence_fisher,
-    shift_quantities,
+    CompletionShift, DrawnCompletion, DriftOptions, LayerSimilarity, MatrixDrift, SampleSource,
+    ShiftQuantity, ShiftSample, TensorDrift, WeightDrift, completion_shifts, draw_completions,
+    layer_similarities, mean_hidden_states, sequence_fisher, shift_quantities,
 };
 pub use monotone::MonotoneFit;
 pub use pareto::Frontier;

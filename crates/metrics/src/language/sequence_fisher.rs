@@ -1,10 +1,8 @@
 //! Diagonal Fisher information of a language model.
 
-use burn::tensor::{Int, Tensor, TensorData};
-use razor_models::{Decoder, ModelError, NoTap, ParameterRef, ScoreRequest, TokenRows, rows_at};
-use razor_tensor::{label_log_probs, log_probs};
-
-use crate::fisher::diagonal_fisher;
+use burn::module::ParamId;
+use razor_models::{Decoder, Gradients, ModelError, PackedTokens, ScoreRequest};
+use razor_tensor::{HeadWeights, TileBudget, token_loss_gradient};
 
 /// Mean over completions of the squared gradient of log π(completion | prompt), by parameter.
 ///
@@ -12,8 +10,8 @@ use crate::fisher::diagonal_fisher;
 /// expectation over prompts and completions. It weighs changes in
 /// [`fisher_weighted_change`](crate::fisher_weighted_change); Table 1 of arXiv 2509.04259 takes prompts of *prior* tasks.
 ///
-/// `policy` lives on a device with gradients, its weights in f32. Besides them this holds their gradients and one f64 per
-/// weight, and the `[T, V]` logits of one completion at a time. `on_done` hears how many completions are finished.
+/// Besides the weights this holds their gradients in f32 and one f64 per weight; logits go by tiles. `on_done` hears how many
+/// completions are finished.
 ///
 /// Returns names as in the checkpoint with one value per weight, in the order of
 /// [`LmConfig::tensors`](razor_models::LmConfig::tensors).
@@ -23,6 +21,7 @@ use crate::fisher::diagonal_fisher;
 pub fn sequence_fisher(
     policy: &Decoder,
     completions: &[ScoreRequest],
+    tiles: TileBudget,
     on_done: &mut dyn FnMut(usize),
 ) -> Result<Vec<(String, Vec<f32>)>, ModelError> {
     let vocab_size = policy.config().vocab_size;
@@ -36,36 +35,51 @@ pub fn sequence_fisher(
             return refused("has a token outside the vocabulary");
         }
     }
-    let log_prob = |idx: usize| {
-        let log_prob = completion_log_prob(policy, &completions[idx]);
-        on_done(idx);
-        log_prob
-    };
-    let fisher = diagonal_fisher(policy, completions.len(), log_prob);
-    on_done(completions.len());
     let parameters = policy.parameters();
-    assert_eq!(parameters.len(), fisher.len(), "one Fisher tensor for each parameter");
-    let named = |((name, parameter), values): ((String, ParameterRef<'_>), Vec<f32>)| {
-        let n_weights = match parameter {
-            ParameterRef::Matrix(matrix) => matrix.val().dims().iter().product::<usize>(),
-            ParameterRef::Vector(vector) => vector.val().dims()[0],
-        };
-        assert_eq!(n_weights, values.len(), "{name}: parameters are listed as they are visited");
-        (name, values)
-    };
-    Ok(parameters.into_iter().zip(fisher).map(named).collect())
+    let ids: Vec<ParamId> = parameters.iter().map(|(_, parameter)| parameter.id()).collect();
+    let mut sums: Vec<Vec<f64>> = parameters
+        .iter()
+        .map(|(_, parameter)| vec![0.0; parameter.values().shape().num_elements()])
+        .collect();
+    for (idx, completion) in completions.iter().enumerate() {
+        on_done(idx);
+        let mut gradients = log_prob_gradients(policy, completion, &ids, tiles);
+        for (sum, &id) in sums.iter_mut().zip(&ids) {
+            let Some(gradient) = gradients.take(id) else { continue };
+            let gradient = gradient.into_data();
+            let gradient = gradient.as_slice::<f32>().expect("gradients are f32");
+            sum.iter_mut().zip(gradient).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
+        }
+    }
+    on_done(completions.len());
+    let n = completions.len() as f64;
+    let mean = |sum: Vec<f64>| sum.into_iter().map(|sum| (sum / n) as f32).collect();
+    Ok(parameters.into_iter().zip(sums).map(|((name, _), sum)| (name, mean(sum))).collect())
 }
 
-/// log π(completion | prompt), `[1]`, with its graph.
-fn completion_log_prob(policy: &Decoder, completion: &ScoreRequest) -> Tensor<1> {
+/// Gradients of log π(completion | prompt).
+fn log_prob_gradients(
+    policy: &Decoder,
+    completion: &ScoreRequest,
+    ids: &[ParamId],
+    tiles: TileBudget,
+) -> Gradients {
     let mut inputs = [completion.context.as_slice(), &completion.continuation].concat();
     inputs.pop(); // the last token is predicted, not read
-    let n_targets = completion.continuation.len();
-    let positions: Vec<usize> = (inputs.len() - n_targets..inputs.len()).collect();
-    let hidden = policy.forward(&TokenRows::right_padded(&[&inputs]), None, &mut NoTap); // [1, T, D]
-    let log_probs = log_probs(policy.logits(rows_at(hidden, &positions))); // [N, V]
-    let targets: Vec<i64> = completion.continuation.iter().map(|&id| i64::from(id)).collect();
-    let targets = TensorData::new(targets, [n_targets]);
-    let targets = Tensor::<1, Int>::from_data(targets, &policy.device()); // [N]
-    label_log_probs(log_probs, targets).sum() // [1]
+    let rows: Vec<usize> = (inputs.len() - completion.continuation.len()..inputs.len()).collect();
+    let (hidden, activations) = policy.forward_for_training(PackedTokens::new(&[&inputs]), &rows, false);
+    let found = token_loss_gradient(
+        hidden,
+        policy.head(),
+        &completion.continuation,
+        1.0,
+        &mut |_, _| 1.0,
+        None,
+        HeadWeights::Trained(None),
+        tiles,
+    );
+    let mut gradients = Gradients::of(ids.iter().copied());
+    gradients.put(policy.head_parameter(), found.head.expect("the head is trained"));
+    policy.backward(activations, found.hidden, &mut gradients);
+    gradients
 }
