@@ -12,6 +12,7 @@
 
 mod advantage;
 mod kl_penalty;
+pub mod language;
 mod optimizer;
 mod oracle_sft;
 mod policy_gradient;

@@ -6,6 +6,7 @@
 //! Source: decoupled weight decay, arXiv 1711.05101, algorithm 2, with the learning rate multiplying the decay as
 //! PyTorch does.
 
+use razor_tensor::AdamWUpdate;
 use serde::{Deserialize, Serialize};
 
 /// Every value of AdamW but the learning rate. There is no `Default`: Burn's epsilon is 1e-5, PyTorch's 1e-8, and
@@ -23,12 +24,19 @@ pub struct AdamWConfig {
     pub weight_decay: f64,
 }
 
+impl AdamWConfig {
+    /// The arithmetic of step number `n_steps`, from 1.
+    pub fn update(&self, n_steps: usize, learning_rate: f64) -> AdamWUpdate {
+        AdamWUpdate::new([self.beta1, self.beta2], self.epsilon, self.weight_decay, n_steps, learning_rate)
+    }
+}
+
 /// The optimizer with its moments.
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
     moments: Vec<Moments>,
-    n_steps: i32,
+    n_steps: usize,
 }
 
 #[derive(Debug)]
@@ -53,7 +61,7 @@ impl AdamW {
         learning_rate: f64,
     ) {
         self.n_steps += 1;
-        let update = Update::new(&self.config, self.n_steps, learning_rate);
+        let update = self.config.update(self.n_steps, learning_rate);
         for (param_idx, (values, gradient)) in parameters.into_iter().enumerate() {
             assert_eq!(values.len(), gradient.len(), "one gradient per value of parameter {param_idx}");
             if self.moments.len() == param_idx {
@@ -62,43 +70,6 @@ impl AdamW {
             let Moments { mean, square } = &mut self.moments[param_idx];
             assert_eq!(values.len(), mean.len(), "parameter {param_idx} changed its length");
             pulp::Arch::new().dispatch(|| update.apply(values, gradient, mean, square));
-        }
-    }
-}
-
-/// The numbers of one step, in the precision of the parameters.
-#[derive(Debug, Clone, Copy)]
-struct Update {
-    beta1: f32,
-    beta2: f32,
-    epsilon: f32,
-    keep: f32,
-    step_size: f32,
-    root_correction: f32,
-}
-
-impl Update {
-    fn new(config: &AdamWConfig, n_steps: i32, learning_rate: f64) -> Self {
-        Self {
-            beta1: config.beta1 as f32,
-            beta2: config.beta2 as f32,
-            epsilon: config.epsilon as f32,
-            keep: (1.0 - learning_rate * config.weight_decay) as f32,
-            step_size: (learning_rate / (1.0 - config.beta1.powi(n_steps))) as f32,
-            root_correction: (1.0 / (1.0 - config.beta2.powi(n_steps)).sqrt()) as f32,
-        }
-    }
-
-    /// Updates values and moments. Written so that the compiler vectorizes it; no operation depends on the width
-    /// of the vectors, so every CPU gives the same bits.
-    #[inline(always)]
-    fn apply(self, values: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32]) {
-        let moments = mean.iter_mut().zip(square.iter_mut());
-        for ((value, &gradient), (mean, square)) in values.iter_mut().zip(gradient).zip(moments) {
-            *mean = self.beta1 * *mean + (1.0 - self.beta1) * gradient;
-            *square = self.beta2 * *square + (1.0 - self.beta2) * (gradient * gradient);
-            let denominator = square.sqrt() * self.root_correction + self.epsilon;
-            *value = *value * self.keep - self.step_size * (*mean / denominator);
         }
     }
 }
@@ -154,7 +125,7 @@ mod tests {
     #[test]
     fn the_vector_path_equals_the_scalar_path_bit_for_bit() {
         let config = AdamWConfig { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
-        let update = Update::new(&config, 3, 1e-3);
+        let update = config.update(3, 1e-3);
         let (values, gradient, mean) = (draw("values", 1), draw("gradient", 1), draw("mean", 1));
         let square: Vec<f32> = draw("square", 1).iter().map(|value| value * value).collect();
         let mut fast = (values.clone(), mean.clone(), square.clone());

@@ -10,6 +10,8 @@ pub enum Schedule {
     Constant,
     /// Half a cosine from the peak to zero.
     Cosine,
+    /// A straight line from the peak to zero; the default of `transformers`.
+    Linear,
 }
 
 impl Schedule {
@@ -20,12 +22,11 @@ impl Schedule {
         if step_idx < n_warmup {
             return peak * (step_idx + 1) as f64 / n_warmup as f64;
         }
+        let progress = || (step_idx - n_warmup) as f64 / (n_steps - n_warmup) as f64;
         match self {
             Self::Constant => peak,
-            Self::Cosine => {
-                let progress = (step_idx - n_warmup) as f64 / (n_steps - n_warmup) as f64;
-                0.5 * peak * (1.0 + (std::f64::consts::PI * progress).cos())
-            }
+            Self::Cosine => 0.5 * peak * (1.0 + (std::f64::consts::PI * progress()).cos()),
+            Self::Linear => peak * (1.0 - progress()),
         }
     }
 }
@@ -42,6 +43,12 @@ mod tests {
         assert_eq!(rates[10], 2.0);
         assert!((rates[55] - 1.0).abs() < 1e-12, "halfway down after half of the cosine: {}", rates[55]);
         assert!(rates[99] > 0.0 && rates[99] < 0.001);
+    }
+
+    #[test]
+    fn linear_falls_by_the_same_amount_at_every_step() {
+        let rates: Vec<f64> = (0..10).map(|s| Schedule::Linear.learning_rate(1.0, s, 2, 10)).collect();
+        assert_eq!(rates, [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]);
     }
 
     #[test]
