@@ -1,5 +1,11 @@
-//! A language model of Qwen2.5-0.5B's shape, measured.
+//! Language models: fine-tuning runs, and how fast a network of Qwen2.5-0.5B's shape is.
 
+pub mod fine_tune;
+mod head_cost;
+mod random_decoder;
 mod speed;
+mod train_speed;
 
+pub use head_cost::{HeadCost, HeadCosts, measure_head_costs};
 pub use speed::{LlmSpeed, measure_llm_speed};
+pub use train_speed::{StepSpeed, TrainSpeed, measure_train_speed};

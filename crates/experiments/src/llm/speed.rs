@@ -6,15 +6,14 @@
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use rand::{Rng, RngCore};
+use rand::Rng;
 use rayon::prelude::*;
 use razor_core::Seed;
-use razor_models::{
-    Decoder, Family, HostData, HostTensor, KvCache, LmConfig, NoTap, RopeScaling, TensorSpec, TokenRows,
-    rows_at,
-};
+use razor_models::{Decoder, Family, KvCache, LmConfig, NoTap, RopeScaling, TokenRows, rows_at};
 use razor_tensor::{TileBudget, token_scores};
 use serde::Serialize;
+
+use crate::llm::random_decoder::random_decoder;
 
 /// Tokens that prefill and scoring read.
 const N_PREFILL: usize = 512;
@@ -24,12 +23,10 @@ const N_PROMPT: usize = 64;
 const N_NEW: usize = 64;
 const MATRIX_SIDE: usize = 512;
 const TILES: TileBudget = TileBudget { bytes: 128 << 20 };
-/// Numbers that one thread draws.
-const DRAWN_TOGETHER: usize = 1 << 16;
 /// 512 MiB of f32: far more than caches of a usual CPU hold.
 const COPIED: usize = 1 << 27;
 /// Share of the measured time that goes before it: first-call set-up, page faults, clock.
-const WARM_UP: f64 = 0.25;
+pub(super) const WARM_UP: f64 = 0.25;
 
 /// Rates on all cores.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -108,7 +105,7 @@ pub fn measure_llm_speed(n_layers: usize, seconds: f64, device: &Device) -> LlmS
 }
 
 /// Qwen2.5-0.5B, from the config.json that it is published with.
-fn config(n_layers: usize) -> LmConfig {
+pub(super) fn config(n_layers: usize) -> LmConfig {
     LmConfig {
         family: Family::Qwen2,
         vocab_size: 151_936,
@@ -152,20 +149,7 @@ struct Bench {
 
 impl Bench {
     fn new(config: &LmConfig, dtype: DType, device: &Device) -> Self {
-        let mut tensor_idx = 0;
-        let draw = |spec: &TensorSpec| {
-            tensor_idx += 1;
-            let n = spec.shape.iter().product();
-            let data = match spec.shape.len() {
-                2 => random_weights(n, dtype, Seed::new(tensor_idx)),
-                _ => HostData::F32(vec![if spec.name.ends_with("bias") { 0.0 } else { 1.0 }; n]),
-            };
-            Ok::<_, std::convert::Infallible>(HostTensor { shape: spec.shape.clone(), data })
-        };
-        let policy = match Decoder::build(config, DType::F32, device, draw) {
-            Ok(policy) => policy,
-            Err(never) => match never {},
-        };
+        let policy = random_decoder(config, dtype, device);
         let mut rng = Seed::new(0).rng();
         let n_ids = 8 * N_PREFILL;
         Self { policy, ids: (0..n_ids).map(|_| rng.random_range(0..config.vocab_size as u32)).collect() }
@@ -236,25 +220,6 @@ fn likeliest(logits: &[f32]) -> u32 {
     logits.iter().position(|&logit| logit == best).unwrap_or(0) as u32
 }
 
-/// Uniform numbers of standard deviation 0.02: half bytes of a generator, many at a time.
-fn random_weights(n: usize, dtype: DType, seed: Seed) -> HostData {
-    let mut bits = vec![0_u16; n];
-    bits.par_chunks_mut(DRAWN_TOGETHER).enumerate().for_each(|(idx, bits)| {
-        let mut bytes = vec![0_u8; 2 * bits.len()];
-        seed.derive("weights", idx as u64).rng().fill_bytes(&mut bytes);
-        for (bits, bytes) in bits.iter_mut().zip(bytes.chunks_exact(2)) {
-            *bits = u16::from_le_bytes([bytes[0], bytes[1]]);
-        }
-    });
-    let number = |bits: &u16| (f32::from(*bits) / 65_536.0 - 0.5) * 0.02 * 12.0_f32.sqrt();
-    match dtype {
-        DType::BF16 => {
-            HostData::Bf16(bits.par_iter().map(|bits| half::bf16::from_f32(number(bits))).collect())
-        }
-        _ => HostData::F32(bits.par_iter().map(number).collect()),
-    }
-}
-
 fn matrix_gflops(seconds: f64, device: &Device) -> f64 {
     let side = MATRIX_SIDE;
     let mut rng = Seed::new(0).rng();
@@ -284,15 +249,20 @@ fn copy_bandwidth(seconds: f64) -> f64 {
     timed(seconds, work)
 }
 
-/// Peak of the resident memory, from Linux's `/proc`.
-fn peak_bytes() -> Option<usize> {
+/// Most memory that was resident so far, from Linux's `/proc`.
+pub(super) fn peak_bytes() -> Option<usize> {
+    status_bytes("VmHWM:")
+}
+
+/// A size of memory in Linux's `/proc/self/status`.
+pub(super) fn status_bytes(name: &str) -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? * 1024)
 }
 
 /// Amount per timed second, over at least `seconds` timed ones.
-fn timed(seconds: f64, mut work: impl FnMut() -> (f64, f64)) -> f64 {
+pub(super) fn timed(seconds: f64, mut work: impl FnMut() -> (f64, f64)) -> f64 {
     let (mut done, mut elapsed) = (0.0, 0.0);
     loop {
         let (amount, took) = work();
@@ -313,19 +283,6 @@ mod tests {
         assert_eq!(n, 494_032_768); // the published model's number, its tied embedding counted once
         assert_eq!(wide, 4 * n);
         assert!(narrow > 2 * n && (narrow as f64) < 2.01 * n as f64, "{narrow}");
-    }
-
-    #[test]
-    fn drawn_weights_do_not_depend_on_the_number_of_threads() {
-        let draw = || match random_weights(3 * DRAWN_TOGETHER + 5, DType::F32, Seed::new(1)) {
-            HostData::F32(numbers) => numbers,
-            HostData::Bf16(_) => unreachable!("f32 was asked for"),
-        };
-        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let numbers = draw();
-        assert_eq!(alone.install(draw), numbers);
-        let variance = numbers.iter().map(|x| x * x).sum::<f32>() / numbers.len() as f32;
-        assert!((variance.sqrt() - 0.02).abs() < 2e-4, "{variance}"); // 0.02 / sqrt(2 * 196,613) is 3e-5
     }
 
     #[test]

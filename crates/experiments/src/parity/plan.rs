@@ -54,6 +54,7 @@ impl Setting {
         let schedule = match schedule {
             Schedule::Constant => "constant",
             Schedule::Cosine => "cosine",
+            Schedule::Linear => "linear",
         };
         format!("{method}{arm}-lr{learning_rate:.2e}-{schedule}-e{n_epochs}")
     }

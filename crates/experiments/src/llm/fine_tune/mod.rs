@@ -1,0 +1,14 @@
+//! One fine-tuning run of a language model: settings, data, method, folder.
+
+mod run;
+mod settings;
+mod task_text;
+mod time;
+
+pub use run::{BaseModel, Prepared};
+pub use settings::{
+    AnchorSettings, CadenceSettings, FineTuneSettings, FisherSettings, LoraSettings, MemorySettings,
+    MethodSettings, PromptStyle, ReplaySettings, TaskSettings,
+};
+pub use task_text::{ModelText, TaskQuestions};
+pub use time::ExpectedTime;
