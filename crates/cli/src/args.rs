@@ -9,8 +9,10 @@ use razor_experiments::parity::PARITY_PRESETS;
 
 use crate::backend::VERSION;
 use crate::generate::GenerateArgs;
+use crate::interpolate::InterpolateArgs;
 use crate::measure::MeasureArgs;
 use crate::score::ScoreArgs;
+use crate::train_settings::{GrpoArgs, RejectionSftArgs, SelfDistillArgs, SftArgs, SimpoArgs};
 
 /// Fine-tunes a model on a new task and tells what it forgets.
 #[derive(Debug, Parser)]
@@ -27,6 +29,12 @@ pub(crate) enum Command {
     Reproduce(ReproduceArgs),
     Report(ReportArgs),
     Data(DataArgs),
+    Sft(SftArgs),
+    RejectionSft(RejectionSftArgs),
+    Grpo(GrpoArgs),
+    Simpo(SimpoArgs),
+    SelfDistill(SelfDistillArgs),
+    Interpolate(InterpolateArgs),
     Generate(GenerateArgs),
     Score(ScoreArgs),
     Measure(MeasureArgs),
@@ -316,7 +324,8 @@ fn parse_dataset(name: &str) -> Result<DatasetId, razor_data::DataError> {
     after_help = "\
 Example:
   razor bench parity --seconds 2
-  razor bench llm --layers 4 --seconds 1"
+  razor bench llm --layers 4 --seconds 1
+  razor bench train --seconds 2"
 )]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -340,6 +349,15 @@ the ratios. Leave the machine alone meanwhile.
 Example:
   razor bench llm --layers 4 --seconds 1 --json")]
     Llm(BenchLlmArgs),
+    /// Steps of SFT and GRPO with a model of a million parameters and with Qwen2.5-0.5B's vocabulary, on all cores
+    #[command(after_help = "\
+The weights are random: nothing is downloaded. `cargo xtask bench train` runs this beside PyTorch and prints the ratios. Takes \
+5 GB. Leave the machine alone meanwhile.
+
+Example:
+  razor bench train --seconds 2 --json
+  razor bench train --head")]
+    Train(BenchTrainArgs),
 }
 
 #[derive(Debug, Args)]
@@ -363,6 +381,19 @@ pub(crate) struct BenchLlmArgs {
     /// Layers of the network; the whole one has 24 and takes 2 GB
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = parse_n_workers)]
     pub(crate) layers: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchTrainArgs {
+    /// Least length of each measurement
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = parse_seconds)]
+    pub(crate) seconds: f64,
+    /// Time and memory of the gradient of the head instead, for 2,048 and 8,192 tokens
+    #[arg(long)]
+    pub(crate) head: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -9,12 +9,13 @@ use serde_json::json;
 use crate::args::{BenchArgs, BenchCommand, BenchParityArgs};
 use crate::backend::{self, BACKEND};
 use crate::terminal::{print, print_json};
-use crate::{bench_llm, n_workers};
+use crate::{bench_llm, bench_train, n_workers};
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         BenchCommand::Parity(args) => run_parity(args),
         BenchCommand::Llm(args) => bench_llm::run(args),
+        BenchCommand::Train(args) => bench_train::run(args),
     }
 }
 

@@ -7,10 +7,12 @@ mod args;
 mod backend;
 mod bench;
 mod bench_llm;
+mod bench_train;
 mod data;
 mod data_task;
 mod freed_memory;
 mod generate;
+mod interpolate;
 mod interrupt;
 mod json_lines;
 mod measure;
@@ -27,6 +29,11 @@ mod reproduce_theory;
 mod score;
 mod task_list;
 mod terminal;
+mod train;
+mod train_plan;
+mod train_progress;
+mod train_settings;
+mod train_watch;
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -35,6 +42,7 @@ use std::thread;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
+use crate::train_settings::TrainCommand;
 
 /// Tensors come and go many times a step, and glibc maps and unmaps each large one.
 #[global_allocator]
@@ -46,6 +54,14 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Sft(args) => train::run(&TrainCommand::Sft(&args), &args.train, args.preview),
+        Command::RejectionSft(args) => {
+            train::run(&TrainCommand::RejectionSft(&args), &args.train, args.preview)
+        }
+        Command::Grpo(args) => train::run(&TrainCommand::Grpo(&args), &args.train, None),
+        Command::SelfDistill(args) => train::run(&TrainCommand::SelfDistill(&args), &args.train, None),
+        Command::Simpo(args) => train::run(&TrainCommand::Simpo(&args), &args.train, None),
+        Command::Interpolate(args) => interpolate::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Measure(args) => measure::run(&args),

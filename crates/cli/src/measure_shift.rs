@@ -2,11 +2,10 @@
 
 use anyhow::bail;
 use razor_core::Seed;
-use razor_metrics::{SampleSource, ShiftQuantity, ShiftSample, completion_shifts, shift_quantities};
-use razor_models::{
-    Completion, Decoder, GenerationLimits, GenerationRequest, ModelError, Sampling, ScoreRequest, StopReason,
-    generate,
+use razor_metrics::{
+    DrawnCompletion, SampleSource, ShiftQuantity, completion_shifts, draw_completions, shift_quantities,
 };
+use razor_models::{Decoder, GenerationLimits, ModelError, ScoreRequest};
 use serde::Serialize;
 
 use crate::measure::MeasureArgs;
@@ -65,8 +64,7 @@ pub(crate) fn measure_shift(
                 let gap = &mut gaps[source as usize];
                 *gap = gap.max((f64::from(*scored) - f64::from(*drawn)).abs());
             }
-            let is_truncated = drawn.stop_reason != StopReason::StopToken;
-            samples.push(ShiftSample { prompt_idx: drawn.prompt_idx, source, is_truncated, shift });
+            samples.push(drawn.measured(source, shift));
         }
     }
     let quantities = shift_quantities(&samples, args.resamples, Seed::new(args.seed).derive("intervals", 0));
@@ -94,15 +92,7 @@ fn check_room(
     }
 }
 
-/// A completion that a model wrote.
-pub(crate) struct Drawn {
-    pub(crate) prompt_idx: usize,
-    pub(crate) request: ScoreRequest,
-    log_probs: Vec<f32>,
-    stop_reason: StopReason,
-}
-
-/// Draws `n_samples` completions of each prompt at temperature 1; they depend on seed and place alone.
+/// Draws completions of every prompt, with progress.
 pub(crate) fn draw(
     decoder: &Decoder,
     prompts: &[Vec<u32>],
@@ -111,34 +101,16 @@ pub(crate) fn draw(
     seed: Seed,
     who: &str,
     args: &MeasureArgs,
-) -> anyhow::Result<Vec<Drawn>> {
-    let request = |(idx, prompt): (usize, &Vec<u32>)| {
-        let seed = seed.derive("prompt", idx as u64);
-        let seeds = (0..n_samples as u64).map(|sample| seed.derive("sample", sample)).collect();
-        GenerationRequest { prompt: prompt.clone(), seeds }
-    };
-    let requests: Vec<GenerationRequest> = prompts.iter().enumerate().map(request).collect();
+) -> anyhow::Result<Vec<DrawnCompletion>> {
     let limits = GenerationLimits {
         max_new_tokens: args.max_new_tokens,
         stop_tokens: stop_tokens.to_vec(),
         max_rows: args.batch_rows,
     };
-    let mut completions: Vec<Option<Completion>> = vec![None; prompts.len() * n_samples];
-    let progress =
-        CountProgress::new(&format!("completions drawn from {who},"), completions.len(), args.quiet);
-    let mut on_end = |request: usize, sample: usize, completion: Completion| {
-        completions[request * n_samples + sample] = Some(completion);
-        progress.add(1);
-    };
-    generate(decoder, &requests, Sampling::PLAIN, &limits, &mut |_, _, _| false, &mut on_end)
-        .map_err(|error| explain(error, 1))?;
-    let drawn = |(idx, completion): (usize, Option<Completion>)| {
-        let Completion { tokens, log_probs, stop_reason } = completion.expect("every completion has ended");
-        let prompt_idx = idx / n_samples;
-        let request = ScoreRequest { context: prompts[prompt_idx].clone(), continuation: tokens };
-        Drawn { prompt_idx, request, log_probs, stop_reason }
-    };
-    Ok(completions.into_iter().enumerate().map(drawn).collect())
+    let n = prompts.len() * n_samples;
+    let progress = CountProgress::new(&format!("completions drawn from {who},"), n, args.quiet);
+    draw_completions(decoder, prompts, n_samples, &limits, seed, &mut || progress.add(1))
+        .map_err(|error| explain(error, 1))
 }
 
 /// Counts prompts from 1, as a person does; `per_prompt` requests were made of each.

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use burn::tensor::DType;
 use rayon::prelude::*;
-use razor_metrics::{DriftOptions, TensorDrift, WeightDrift, sequence_fisher};
+use razor_metrics::{DrawnCompletion, DriftOptions, TensorDrift, WeightDrift, sequence_fisher};
 use razor_models::{
     Checkpoint, Decoder, HostData, HostTensor, LmConfig, ScoreRequest, TensorSpec, WeightDtype,
 };
+use razor_tensor::TileBudget;
 use serde::Serialize;
 
 use crate::backend;
 use crate::measure::MeasureArgs;
-use crate::measure_shift::Drawn;
 use crate::progress::CountProgress;
 
 /// Longest short side of a matrix that is decomposed without `--full-svd`.
@@ -99,15 +99,18 @@ fn read_f32(checkpoint: &Checkpoint, spec: &TensorSpec) -> anyhow::Result<Vec<f3
     }
 }
 
-/// The diagonal Fisher information of the model in `folder` from completions that it drew, in f32 with gradients.
-pub(crate) fn fisher_of(folder: &Path, drawn: &[Drawn], is_quiet: bool) -> anyhow::Result<Fisher> {
+/// Memory for tiles of logits.
+const TILES: TileBudget = TileBudget { bytes: 64 << 20 };
+
+/// The diagonal Fisher information of the model in `folder` from completions that it drew, in f32.
+pub(crate) fn fisher_of(folder: &Path, drawn: &[DrawnCompletion], is_quiet: bool) -> anyhow::Result<Fisher> {
     let (config, checkpoint) = (LmConfig::load(folder)?, Checkpoint::open(folder)?);
-    let device = backend::device().autodiff();
+    let device = backend::device();
     let read =
         |spec: &TensorSpec| -> anyhow::Result<HostTensor> { Ok(checkpoint.read(spec, WeightDtype::F32)?) };
     let policy = Decoder::build(&config, DType::F32, &device, read)?;
     let completions: Vec<ScoreRequest> = drawn.iter().map(|drawn| drawn.request.clone()).collect();
     let progress = CountProgress::new("completions for the Fisher information", completions.len(), is_quiet);
-    let fisher = sequence_fisher(&policy, &completions, &mut |n_done| progress.set(n_done))?;
+    let fisher = sequence_fisher(&policy, &completions, TILES, &mut |n_done| progress.set(n_done))?;
     Ok(fisher.into_iter().collect())
 }

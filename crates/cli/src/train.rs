@@ -1,0 +1,248 @@
+//! `razor sft`, `rejection-sft`, `grpo`, `simpo` and `self-distill`: one fine-tuning run.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::Args;
+use razor_data::{ChatTemplate, PreviewStyle, Sources, TemplateName, TokenExample, render_tokens};
+use razor_experiments::llm::fine_tune::{BaseModel, FineTuneSettings, ModelText, Prepared};
+use razor_trainers::language::{EndedBy, TrainingResult};
+use serde_json::json;
+
+use crate::backend;
+use crate::model::{LoadedModel, ModelArgs};
+use crate::terminal::{allows_colours, command_text, print, print_json};
+use crate::train_plan::Plan;
+use crate::train_settings::{TrainCommand, settings};
+use crate::train_watch::TrainWatch;
+
+/// What all methods share.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Model folder or hub id
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// New task, such as gsm8k or sciknoweval; `razor data list` has them all
+    #[arg(long, value_name = "NAME", required_unless_present = "file")]
+    pub(crate) task: Option<String>,
+    /// Your own task: JSON lines with `prompt` or `messages`, and `completion`, `answer`, `choice`, `tool_calls` or `text`
+    #[arg(long, value_name = "FILE", conflicts_with = "task")]
+    pub(crate) file: Option<PathBuf>,
+    /// Part of a task's data [default: the one that the studies use]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subset: Option<String>,
+    /// Folder of the data sets, searched alone [default: $RAZOR_DATA, datasets/raw, the Hugging Face cache]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder of the run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Continue a run that was stopped
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Steps [default: what the epochs make]
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Peak learning rate [default: the preset's]
+    #[arg(long, value_name = "LR")]
+    pub(crate) learning_rate: Option<f64>,
+    /// Train a LoRA adapter of this rank instead of all weights; α is twice the rank unless --lora-alpha says otherwise
+    #[arg(long, value_name = "R")]
+    pub(crate) lora_rank: Option<usize>,
+    /// α of the adapter
+    #[arg(long, value_name = "A", requires = "lora_rank")]
+    pub(crate) lora_alpha: Option<f64>,
+    /// Projections with an adapter, comma-separated [default: all seven]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "lora_rank")]
+    pub(crate) lora_targets: Option<Vec<String>>,
+    /// Hold all weights near those of the base: coefficient of the squared distance (L2-SP)
+    #[arg(long, value_name = "C", conflicts_with = "lora_rank")]
+    pub(crate) anchor_coef: Option<f64>,
+    /// Weigh that distance by the base's Fisher information on these prompts of old tasks (EWC): JSON lines
+    #[arg(long, value_name = "FILE", requires = "anchor_coef")]
+    pub(crate) ewc_prompts: Option<PathBuf>,
+    /// Limit to the KL from the base, nats per completion on held-out prompts: the run stops above it
+    #[arg(long, value_name = "NATS")]
+    pub(crate) kl_budget: Option<f64>,
+    /// Above --kl-budget halve the learning rate instead of stopping
+    #[arg(long, requires = "kl_budget")]
+    pub(crate) kl_budget_lowers_step: bool,
+    /// How the messages of a prompt become text: chat (the model's template) or plain (joined by blank lines)
+    #[arg(long, value_name = "STYLE", default_value = "chat", value_parser = ["chat", "plain"])]
+    pub(crate) prompt_style: String,
+    /// Change one value of the settings, such as base_kl.n_prompts=64; may be given again. --dry-run prints them all
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed of everything that is random
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) model_args: ModelArgs,
+    /// Print data, settings, steps and memory, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// No plan and no progress, only the result
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Print the result (or the plan of --dry-run, or the rows of --preview) as JSON, everything else to standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(
+    command: &TrainCommand,
+    args: &TrainArgs,
+    preview: Option<usize>,
+) -> anyhow::Result<ExitCode> {
+    let settings = settings(command, args)?;
+    let base = read_base(args)?;
+    let sources = Sources::new(args.data.clone());
+    let mut say = |text: &str| {
+        if !args.quiet {
+            eprintln!("{text}");
+        }
+    };
+    let prepared = Prepared::new(settings, &base, &sources, &mut say)?;
+    if let Some(n) = preview {
+        return show_examples(&prepared, &base, n, args.json);
+    }
+    let plan = Plan::new(&prepared, &base)?;
+    if args.dry_run {
+        match args.json {
+            true => print_json(&plan)?,
+            false => print(&format!("{plan}{}", settings_text(&prepared.settings)))?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.quiet {
+        eprint!("{plan}");
+    }
+    let result = train(&prepared, &base, args)?;
+    match args.json {
+        true => print_json(&result)?,
+        false => print(&result_text(&result, args))?,
+    }
+    Ok(match result.ended_by {
+        EndedBy::Interrupt => ExitCode::from(130),
+        EndedBy::Steps | EndedBy::KlBudget => ExitCode::SUCCESS,
+    })
+}
+
+fn train(prepared: &Prepared, base: &BaseModel, args: &TrainArgs) -> anyhow::Result<TrainingResult> {
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&is_interrupted);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130); // asked twice: at once, the last checkpoint is whole
+        }
+        eprintln!("\ninterrupted: writing a checkpoint after this step; once more ends at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    let mut shown = TrainWatch::new(prepared.n_steps() as u64, prepared.settings.kl_budget, args.quiet);
+    let mut watch = |event: &razor_trainers::language::Event<'_>| {
+        shown.hear(event);
+        match is_interrupted.load(Ordering::SeqCst) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    };
+    let environment = backend::environment(rayon::current_num_threads());
+    let result = prepared.run(base, &args.out, &environment, args.resume, &mut watch)?;
+    if result.ended_by == EndedBy::Interrupt {
+        let mut words: Vec<String> = std::env::args().collect();
+        if !args.resume {
+            words.push("--resume".to_owned());
+        }
+        eprintln!("the run is kept at step {}; continue with\n  {}", result.n_steps, command_text(words));
+    }
+    Ok(result)
+}
+
+fn read_base(args: &TrainArgs) -> anyhow::Result<BaseModel> {
+    let model = LoadedModel::read(&args.model, &args.model_args, args.quiet)?;
+    let stop_tokens = model.stop_tokens();
+    if stop_tokens.is_empty() {
+        anyhow::bail!(
+            "{} names no token that ends a completion (eos_token_id in config.json or generation_config.json), so the \
+             policy could never learn to stop",
+            model.folder.display()
+        );
+    }
+    let template = ChatTemplate::load(&model.folder, TemplateName::Default, &model.tokenizer)?;
+    let context_len = model.decoder.config().max_positions;
+    Ok(BaseModel {
+        folder: model.folder,
+        text: ModelText { tokenizer: model.tokenizer, template, context_len },
+        decoder: model.decoder,
+        stop_tokens,
+    })
+}
+
+/// Rows as they are trained, token by token.
+fn show_examples(prepared: &Prepared, base: &BaseModel, n: usize, as_json: bool) -> anyhow::Result<ExitCode> {
+    let examples = prepared
+        .examples()
+        .context("this method draws its completions itself: there is nothing to show yet")?;
+    if as_json {
+        let shown: Vec<_> = examples.iter().take(n).map(|example| shown(example, base)).collect();
+        print_json(&json!({ "notes": prepared.notes, "rows": shown }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let style = if allows_colours(&std::io::stdout()) { PreviewStyle::Ansi } else { PreviewStyle::Plain };
+    let mut text = prepared.notes.join("\n");
+    text.push('\n');
+    for (idx, example) in examples.iter().take(n).enumerate() {
+        text.push_str(&format!(
+            "\nrow {idx}: {} tokens, {} trained; each trained token weighs 1 / trained tokens of its batch\n{}",
+            example.ids.len(),
+            example.completion.len(),
+            render_tokens(example, &base.text.tokenizer, style)
+        ));
+    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(example: &TokenExample, base: &BaseModel) -> serde_json::Value {
+    let tokens: Vec<String> = example.ids.iter().map(|&id| base.text.tokenizer.token_text(id)).collect();
+    json!({ "token_ids": example.ids, "tokens": tokens, "is_trained": example.mask() })
+}
+
+fn settings_text(settings: &FineTuneSettings) -> String {
+    let text = toml::to_string(settings).expect("settings are plain data with string keys");
+    format!("\nsettings (change one with --set KEY=VALUE):\n{text}")
+}
+
+fn result_text(result: &TrainingResult, args: &TrainArgs) -> String {
+    let mut text = match result.ended_by {
+        EndedBy::Steps => format!("{} steps done\n", result.n_steps),
+        EndedBy::KlBudget => {
+            format!("stopped at step {}: the KL from the base is above its budget\n", result.n_steps)
+        }
+        EndedBy::Interrupt => format!("stopped at step {}\n", result.n_steps),
+    };
+    if let Some(evaluation) = &result.evaluation {
+        let name = match evaluation.kind {
+            razor_trainers::language::EvaluationKind::Accuracy => "new-task accuracy",
+            razor_trainers::language::EvaluationKind::NegativeLoss => "minus held-out loss (nats per token)",
+        };
+        text.push_str(&format!(
+            "{name}: {:.3} ± {:.3} (standard error, {} held-out questions)\n",
+            evaluation.score, evaluation.standard_error, evaluation.n
+        ));
+    }
+    if let Some(kl) = result.kl_reference_to_policy {
+        text.push_str(&format!("KL(base‖policy): {kl:.4} nats per completion on held-out prompts\n"));
+    }
+    text.push_str(&format!("run: {}\nlast model: {}\n", args.out.display(), result.last_model.display()));
+    if let (Some(step), Some(model)) = (result.best_step, &result.best_model) {
+        text.push_str(&format!("best model: {} (step {step})\n", model.display()));
+    } else if args.kl_budget.is_some() {
+        text.push_str("best model: none, no checkpoint is within the KL budget\n");
+    }
+    text
+}
