@@ -4,6 +4,8 @@
 //! - `tests/golden_metrics.rs`: fits, correlations, spectra and similarities against NumPy, SciPy and scikit-learn
 //! - `tests/golden_decoder.rs`: both families of decoders, their gradients, training steps and completions against `transformers`
 //! - `tests/golden_head.rs`: scores, divergences and gradients over a vocabulary, by tiles, against PyTorch
+//! - `tests/golden_trl.rs`: losses of language models, advantages and the linear schedule against TRL
+//! - `tests/micro_batches.rs`: the gradient of a step for every cut into micro-batches
 //! - `tests/measure.rs`: shift of a policy, drift of weights and similarity of hidden states against PyTorch and NumPy
 //! - `tests/real_models.rs`: two small trained models, where `RAZOR_DATA` has them
 //! - `tests/save_model.rs`: a model that is written and read back

@@ -12,10 +12,10 @@ use std::path::Path;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use razor_core::Seed;
 use razor_models::{
-    Completion, Decoder, GenerationLimits, GenerationRequest, HiddenStates, HostData, HostTensor, KvCache,
-    LmConfig, NoTap, ParameterRef, Sampling, StopReason, TokenRows, generate,
+    Completion, Decoder, GenerationLimits, GenerationRequest, Gradients, HiddenStates, HostData, HostTensor,
+    KvCache, LmConfig, NoTap, PackedTokens, ParameterRef, Sampling, StopReason, TokenRows, generate,
 };
-use razor_tensor::{label_log_probs, log_probs};
+use razor_tensor::{HeadWeights, TileBudget, label_log_probs, log_probs, token_loss_gradient};
 use razor_trainers::{AdamW, AdamWConfig};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -215,6 +215,59 @@ fn loss_and_every_gradient_equal_those_of_transformers() {
         }
     }
     assert!(n_checked > 100, "only {n_checked} gradients");
+}
+
+/// Gradients of the completion loss by the passes that the trainers use.
+fn gradients_by_hand(case: &Case<'_>, decoder: &Decoder, recompute: bool) -> (f64, Gradients) {
+    let (ids, mask) = (case.integers("input_ids"), case.integers("completion_mask"));
+    let tokens = PackedTokens::new(&ids);
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for (range, (ids, mask)) in tokens.ranges().zip(ids.iter().zip(&mask)) {
+        for at in (1..ids.len()).filter(|&at| mask[at] == 1) {
+            rows.push(range.start + at - 1);
+            targets.push(ids[at]);
+        }
+    }
+    let weight = 1.0 / rows.len() as f32;
+    let mut gradients = Gradients::of(decoder.parameters().iter().map(|(_, parameter)| parameter.id()));
+    let (hidden, activations) = decoder.forward_for_training(tokens, &rows, recompute);
+    let budget = TileBudget { bytes: 1 << 20 };
+    let mut upstream = |_: usize, _: f32| -weight;
+    let found = token_loss_gradient(
+        hidden,
+        decoder.head(),
+        &targets,
+        1.0,
+        &mut upstream,
+        None,
+        HeadWeights::Trained(None),
+        budget,
+    );
+    gradients.put(decoder.head_parameter(), found.head.unwrap());
+    decoder.backward(activations, found.hidden, &mut gradients);
+    let loss = found.scores.log_probs.iter().map(|&log_prob| -f64::from(log_prob * weight)).sum();
+    (loss, gradients)
+}
+
+#[test]
+fn loss_and_every_gradient_by_hand_equal_those_of_transformers() {
+    let golden = Golden::open();
+    let mut n_checked = 0;
+    for case in golden.cases() {
+        let Some(expected) = case.try_floats("loss") else { continue };
+        let decoder = case.decoder(&Device::flex());
+        for recompute in [false, true] {
+            let (loss, mut gradients) = gradients_by_hand(&case, &decoder, recompute);
+            assert_close(&[loss as f32], &expected, ROUNDING, &case.name);
+            for (name, param) in decoder.parameters() {
+                let gradient = numbers(gradients.take(param.id()).unwrap());
+                let expected = case.floats(&format!("gradients/{name}"));
+                assert_close(&gradient, &expected, ROUNDING, &format!("{} {name}", case.name));
+                n_checked += 1;
+            }
+        }
+    }
+    assert!(n_checked > 200, "only {n_checked} gradients");
 }
 
 #[test]

@@ -165,8 +165,9 @@ fn weights_have_moved_as_far_as_numpy_says() {
     let n_directions = expected["n_directions"].as_u64().unwrap() as usize;
     let options = DriftOptions { n_directions, svd_limit: None };
     let fisher = sequence_fisher(
-        &golden.decoder("base", &Device::flex().autodiff()),
+        &golden.decoder("base", &Device::flex()),
         &golden.completions(),
+        TileBudget { bytes: 1 << 20 },
         &mut |_| {},
     )
     .unwrap();

@@ -24,7 +24,7 @@ A fixture is never remade in the commit that changes the code it checks.
 Example:
   python3 -m venv target/venv
   target/venv/bin/pip install torch numpy scipy scikit-learn safetensors \\
-      transformers accelerate math-verify lm-eval
+      transformers accelerate math-verify lm-eval tensorboard
   cargo xtask golden --python target/venv/bin/python --check
 ";
 
