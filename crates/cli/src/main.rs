@@ -41,7 +41,7 @@ use std::thread;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::args::{BenchCommand, Cli, Command};
 use crate::train_settings::TrainCommand;
 
 /// Tensors come and go many times a step, and glibc maps and unmaps each large one.
@@ -50,29 +50,46 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     freed_memory::keep();
-    let done = match Cli::parse().command {
-        Command::Reproduce(args) => reproduce::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Data(args) => data::run(&args),
-        Command::Sft(args) => train::run(&TrainCommand::Sft(&args), &args.train, args.preview),
-        Command::RejectionSft(args) => {
-            train::run(&TrainCommand::RejectionSft(&args), &args.train, args.preview)
-        }
-        Command::Grpo(args) => train::run(&TrainCommand::Grpo(&args), &args.train, None),
-        Command::SelfDistill(args) => train::run(&TrainCommand::SelfDistill(&args), &args.train, None),
-        Command::Simpo(args) => train::run(&TrainCommand::Simpo(&args), &args.train, None),
-        Command::Interpolate(args) => interpolate::run(&args),
-        Command::Generate(args) => generate::run(&args),
-        Command::Score(args) => score::run(&args),
-        Command::Measure(args) => measure::run(&args),
-        Command::Bench(args) => bench::run(&args),
-    };
+    let command = Cli::parse().command;
+    let done = if has_own_threads(&command) { run(&command) } else { rayon::scope(|_| run(&command)) };
     match done {
         Ok(code) => code,
         Err(error) => {
             terminal::print_error(&error);
             if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
+    }
+}
+
+/// Whether a command trains several models side by side, each on a thread of its own.
+///
+/// All others run on a thread of the pool, so that a parallel part starts where the command already is: waking the pool
+/// from outside for every part of every layer costs a small model a tenth of its step.
+fn has_own_threads(command: &Command) -> bool {
+    match command {
+        Command::Reproduce(_) => true,
+        Command::Bench(args) => matches!(args.command, BenchCommand::Parity(_)),
+        _ => false,
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Reproduce(args) => reproduce::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Sft(args) => train::run(&TrainCommand::Sft(args), &args.train, args.preview),
+        Command::RejectionSft(args) => {
+            train::run(&TrainCommand::RejectionSft(args), &args.train, args.preview)
+        }
+        Command::Grpo(args) => train::run(&TrainCommand::Grpo(args), &args.train, None),
+        Command::SelfDistill(args) => train::run(&TrainCommand::SelfDistill(args), &args.train, None),
+        Command::Simpo(args) => train::run(&TrainCommand::Simpo(args), &args.train, None),
+        Command::Interpolate(args) => interpolate::run(args),
+        Command::Generate(args) => generate::run(args),
+        Command::Score(args) => score::run(args),
+        Command::Measure(args) => measure::run(args),
+        Command::Bench(args) => bench::run(args),
     }
 }
 

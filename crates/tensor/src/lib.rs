@@ -36,7 +36,7 @@ pub use head::{
 pub use layer::{
     AttentionSums, KvSlots, RotaryAngles, add_weight_gradient, causal_attention, column_sums,
     embedding_gradient, linear, linear_backward, packed_attention, packed_attention_backward, rms_norm,
-    rms_norm_backward, rotate_halves, swiglu, swiglu_backward,
+    rms_norm_backward, rotate_halves, sum, swiglu, swiglu_backward,
 };
 pub use log_prob::{label_log_probs, log_probs};
 pub use loss::weighted_cross_entropy;

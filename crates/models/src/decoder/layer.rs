@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use razor_tensor::{KvSlots, RotaryAngles, causal_attention, rotate_halves, swiglu};
+use razor_tensor::{KvSlots, RotaryAngles, causal_attention, rotate_halves, sum, swiglu};
 
 use crate::decoder::projection::{Projection, RmsNorm};
 use crate::decoder::{KvCache, Tap};
@@ -66,9 +66,9 @@ impl DecoderLayer {
         tap: &mut impl Tap,
     ) -> Tensor<2> {
         let normed = self.input_layernorm.forward(rows.clone());
-        let rows = rows + self.self_attn.forward(normed, layer_idx, pass, tap);
+        let rows = sum(rows, self.self_attn.forward(normed, layer_idx, pass, tap));
         let normed = self.post_attention_layernorm.forward(rows.clone());
-        rows + self.mlp.forward(normed)
+        sum(rows, self.mlp.forward(normed))
     }
 }
 

@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use razor_tensor::{
     AttentionSums, RotaryAngles, embedding_gradient, packed_attention, packed_attention_backward,
-    rotate_halves, swiglu, swiglu_backward,
+    rotate_halves, sum, swiglu, swiglu_backward,
 };
 
 use crate::decoder::gradients::Gradients;
@@ -138,11 +138,11 @@ impl DecoderLayer {
     fn forward_packed(&self, input: Tensor<2>, angles: &RotaryAngles, ends: &[usize]) -> (Tensor<2>, Inner) {
         let normed = self.input_layernorm.forward(input.clone());
         let (attended, attention) = self.self_attn.forward_packed(normed, angles, ends);
-        let middle = input + attended;
+        let middle = sum(attended, input);
         let normed = self.post_attention_layernorm.forward(middle.clone());
         let gate = self.mlp.gate_proj.forward(normed.clone()); // [N, I]
         let up = self.mlp.up_proj.forward(normed); // [N, I]
-        let output = middle.clone() + self.mlp.down_proj.forward(swiglu(gate.clone(), up.clone()));
+        let output = sum(self.mlp.down_proj.forward(swiglu(gate.clone(), up.clone())), middle.clone());
         (output, Inner { attention, middle, gate, up })
     }
 
@@ -158,10 +158,10 @@ impl DecoderLayer {
         let Inner { attention, middle, gate, up } = inner;
         let normed = self.post_attention_layernorm.forward(middle.clone());
         let d_normed = self.mlp.backward(d_output.clone(), &normed, (gate, up), gradients);
-        let d_middle = d_output + self.post_attention_layernorm.backward(d_normed, &middle, gradients);
+        let d_middle = sum(d_output, self.post_attention_layernorm.backward(d_normed, &middle, gradients));
         let normed = self.input_layernorm.forward(input.clone());
         let d_normed = self.self_attn.backward(d_middle.clone(), &normed, attention, angles, ends, gradients);
-        d_middle + self.input_layernorm.backward(d_normed, input, gradients)
+        sum(d_middle, self.input_layernorm.backward(d_normed, input, gradients))
     }
 }
 
@@ -178,7 +178,7 @@ impl GatedMlp {
         drop(gated);
         let (d_gate, d_up) = swiglu_backward(&gate, &up, d_gated);
         drop((gate, up));
-        self.gate_proj.backward(d_gate, rows, gradients) + self.up_proj.backward(d_up, rows, gradients)
+        sum(self.gate_proj.backward(d_gate, rows, gradients), self.up_proj.backward(d_up, rows, gradients))
     }
 }
 
@@ -214,9 +214,9 @@ impl SelfAttention {
         let back = angles.reversed();
         let d_queries = in_rows(rotate_halves(d_queries, &back));
         let d_keys = in_rows(rotate_halves(d_keys, &back));
-        self.q_proj.backward(d_queries, rows, gradients)
-            + self.k_proj.backward(d_keys, rows, gradients)
-            + self.v_proj.backward(in_rows(d_values), rows, gradients)
+        let of_queries = self.q_proj.backward(d_queries, rows, gradients);
+        let of_keys = self.k_proj.backward(d_keys, rows, gradients);
+        sum(sum(of_queries, of_keys), self.v_proj.backward(in_rows(d_values), rows, gradients))
     }
 
     /// `[N, heads * C]` to `[N, heads, C]`.

@@ -12,7 +12,8 @@ const FEW: usize = 64;
 
 /// Bytes that logits, and what is made of them, may take at a time, besides inputs and results.
 ///
-/// 64 MiB are plenty on a CPU. The functions with two sweeps over the vocabulary make no product twice where half of
+/// 64 MiB are plenty on a CPU to score with; a trained head is read and its gradient written once per tile of rows, so
+/// training gains from more. The functions with two sweeps over the vocabulary make no product twice where half of
 /// the budget holds the logits of 64 rows (39 MB for 151,936 words; twice that for two models). Never less than one row
 /// and one word is taken, so a budget below that is exceeded. Where Burn's own operations do the work (any device but
 /// the CPU backend), they hold a few copies of a tile besides.
@@ -61,11 +62,10 @@ impl TileBudget {
             return self.one_sweep(demand);
         }
         let words = half / demand.per_word.max(1);
-        Tiles {
-            rows: kept_rows.clamp(1, demand.n_rows.max(1)),
-            words: words.min(WIDEST).clamp(1, demand.n_words.max(1)),
-            is_kept: true,
-        }
+        let n_rows = demand.n_rows.max(1);
+        // As many tiles as there must be, of one size: the head is read for a last one of a few rows too.
+        let rows = n_rows.div_ceil(n_rows.div_ceil(kept_rows.max(1)));
+        Tiles { rows, words: words.min(WIDEST).clamp(1, demand.n_words.max(1)), is_kept: true }
     }
 }
 

@@ -30,6 +30,20 @@ fn over_rows(rows: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + 
     }
 }
 
+/// `rows += more`.
+pub(crate) fn add_rows(rows: &mut [f32], more: &[f32], width: usize) {
+    over_rows(
+        rows,
+        width,
+        #[inline(always)]
+        |idx, row| {
+            for (x, more) in row.iter_mut().zip(&more[idx * width..]) {
+                *x += more;
+            }
+        },
+    );
+}
+
 /// x / √(mean x² + epsilon) · weight for each row of `rows`, in place.
 pub(crate) fn rms_norm_rows(rows: &mut [f32], weight: &[f32], epsilon: f32) {
     over_rows(

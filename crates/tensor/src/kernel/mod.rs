@@ -15,7 +15,7 @@ mod transpose;
 
 pub(crate) use attention::{AttentionShape, attend};
 pub(crate) use elementwise::{
-    add_rows_at, rms_norm_rows, rms_norm_rows_backward, rotate_rows, sums_of_columns, swiglu_rows,
+    add_rows, add_rows_at, rms_norm_rows, rms_norm_rows_backward, rotate_rows, sums_of_columns, swiglu_rows,
     swiglu_rows_backward,
 };
 pub(crate) use many_rows::{add_product, add_transposed_product, rows_times_weight};

@@ -1,5 +1,6 @@
 //! The right factor of a matrix product in the order in which tiles read it.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -9,6 +10,14 @@ use super::product::Weight;
 use super::tile::panel_width;
 use super::transpose::{MOST_LANES, transpose};
 
+thread_local! {
+    /// What the last panels of this thread lay in. Nearly every product needs some, and clearing fresh memory for them
+    /// costs a small one as much as packing.
+    static KEPT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Numbers that are kept at most: 2 MiB.
+const MOST_KEPT: usize = 1 << 19;
 /// Numbers below which packing is no work for threads.
 const WORTH_THREADS: usize = 1 << 15;
 
@@ -22,7 +31,7 @@ pub(super) enum Right<'a, W> {
 }
 
 /// Some steps of a right factor in panels of columns, `[panels, steps, width]`; columns that are missing from the last
-/// panel are zeros.
+/// panel hold anything, and nobody reads the sums that they go into.
 pub(super) struct Panels {
     numbers: Vec<f32>,
     /// Columns of a panel.
@@ -35,7 +44,9 @@ impl Panels {
     /// Room for up to so many steps.
     pub(super) fn new(n_columns: usize, n_steps: usize) -> Self {
         let width = Arch::new().dispatch(Width);
-        Self { numbers: vec![0.0; n_columns.next_multiple_of(width) * n_steps], width, n_columns, n_steps }
+        let mut numbers = KEPT.take();
+        numbers.resize(n_columns.next_multiple_of(width) * n_steps, 0.0);
+        Self { numbers, width, n_columns, n_steps }
     }
 
     /// Takes some of all steps.
@@ -68,6 +79,14 @@ impl Panels {
     /// `[panels, steps, width]` of the panels that these columns are in, the first one being the first of a panel.
     pub(super) fn of(&self, columns: &Range<usize>) -> &[f32] {
         &self.numbers[columns.start * self.n_steps..columns.end.next_multiple_of(self.width) * self.n_steps]
+    }
+}
+
+impl Drop for Panels {
+    fn drop(&mut self) {
+        if self.numbers.capacity() <= MOST_KEPT {
+            KEPT.set(std::mem::take(&mut self.numbers));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod linear;
 mod packed_attention;
 mod rms_norm;
 mod rotary;
+mod sum;
 mod swiglu;
 
 pub use attention::{KvSlots, causal_attention};
@@ -21,6 +22,7 @@ pub use linear::{add_weight_gradient, linear, linear_backward};
 pub use packed_attention::{AttentionSums, packed_attention, packed_attention_backward};
 pub use rms_norm::{rms_norm, rms_norm_backward};
 pub use rotary::{RotaryAngles, rotate_halves};
+pub use sum::sum;
 pub use swiglu::{swiglu, swiglu_backward};
 
 #[cfg(test)]

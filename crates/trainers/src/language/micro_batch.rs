@@ -21,12 +21,15 @@ pub(super) struct MicroBatch {
 }
 
 impl MicroBatch {
-    /// Cuts a batch into micro-batches of at most `max_tokens` tokens, in its order; a longer sequence is alone.
+    /// Cuts a batch into micro-batches of at most `max_tokens` tokens and of about one size, in its order; a longer sequence
+    /// is alone.
     pub(super) fn cut(batch: &[&TokenExample], max_tokens: usize) -> Vec<Self> {
         let (mut pieces, mut start, mut n_tokens) = (Vec::new(), 0, 0);
+        let all: usize = batch.iter().map(|example| example.ids.len() - 1).sum();
+        let share = all.div_ceil(all.div_ceil(max_tokens).max(1));
         for (idx, example) in batch.iter().enumerate() {
             let more = example.ids.len() - 1;
-            if idx > start && n_tokens + more > max_tokens {
+            if idx > start && (n_tokens >= share || n_tokens + more > max_tokens) {
                 pieces.push(start..idx);
                 (start, n_tokens) = (idx, 0);
             }
