@@ -207,7 +207,7 @@ pub(crate) fn settings(command: &TrainCommand<'_>, args: &TrainArgs) -> anyhow::
         memory: MemorySettings {
             micro_batch_tokens: 4096,
             recompute: false,
-            tile_mib: 64,
+            tile_mib: 256,
             generation_rows: 64,
         },
         retention: Retention { keep_last: 2, keep_best: 1, better: Better::Higher },

@@ -29,7 +29,7 @@ const LEARNER: LearnerConfig = LearnerConfig {
     max_grad_norm: 1.0,
     micro_batch_tokens: 4096,
     recompute: false,
-    tile_mib: 64,
+    tile_mib: 256,
 };
 
 /// Speed on all cores.
