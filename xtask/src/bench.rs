@@ -10,24 +10,27 @@ use serde_json::Value as Json;
 
 use crate::cargo;
 use crate::usage::UsageError;
-use crate::{bench_llm, bench_parity};
+use crate::{bench_llm, bench_parity, bench_train};
 
 pub(crate) const HELP: &str = "\
 Measures razor on all cores beside other libraries.
 
 Usage: cargo xtask bench parity [--python PATH] [--seconds S] [--json]
        cargo xtask bench llm [--python PATH] [--candle] [--layers N] [--seconds S] [--json]
+       cargo xtask bench train [--python PATH] [--seconds S] [--json]
 
   parity   training and evaluation of the ParityMNIST network; PyTorch (tests/peers/parity_bench.py)
   llm      reading and writing with random weights of Qwen2.5-0.5B's shape; transformers (tests/peers/llm_bench.py)
            and, with --candle, candle (tests/peers/candle_bench)
+  train    steps of SFT and GRPO of a model of a million parameters and of one with Qwen2.5-0.5B's width and head;
+           PyTorch and transformers (tests/peers/train_bench.py)
 
 Three rounds, in each first razor, then its peers; medians over the rounds and their ratios are printed. Above 1, razor is
 faster. Leave the machine alone meanwhile. LD_PRELOAD another malloc to give the peers (and not razor, which brings its
 own) one.
 
 Options:
-  --python PATH   a Python with torch and numpy (parity) or torch and transformers (llm) (default: python3); without
+  --python PATH   a Python with torch and numpy (parity) or torch and transformers (llm, train) (default: python3); without
                   them razor is measured without PyTorch
   --candle        build candle's side in target/candle_bench, which takes minutes the first time, and measure it
   --layers N      layers of the network, 1 to 24 (default: 24); the head stays whole
@@ -60,6 +63,7 @@ pub(crate) struct Options {
 enum Subject {
     Parity,
     Llm,
+    Train,
 }
 
 pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
@@ -67,6 +71,7 @@ pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     match options.subject {
         Subject::Parity => bench_parity::run(&options),
         Subject::Llm => bench_llm::run(&options),
+        Subject::Train => bench_train::run(&options),
     }
 }
 
@@ -89,12 +94,13 @@ fn parse(args: Vec<OsString>) -> anyhow::Result<Options> {
     let subject = match subject.as_deref() {
         Some("parity") => Subject::Parity,
         Some("llm") => Subject::Llm,
+        Some("train") => Subject::Train,
         other => {
             let found = other.unwrap_or("nothing");
-            return refused(format!("expected `bench parity` or `bench llm`, found {found}"));
+            return refused(format!("expected `bench parity`, `bench llm` or `bench train`, found {found}"));
         }
     };
-    if subject == Subject::Parity && (layers.is_some() || has_candle) {
+    if subject != Subject::Llm && (layers.is_some() || has_candle) {
         return refused("--layers and --candle belong to `bench llm`".to_owned());
     }
     if !(seconds.is_finite() && seconds > 0.0) {
@@ -123,7 +129,11 @@ pub(crate) fn find_python(options: &Options, modules: &[&str]) -> anyhow::Result
     if named.is_some() {
         bail!("--python {shown}: it does not run, or `{import}` fails there");
     }
-    let subject = if options.subject == Subject::Parity { "parity" } else { "llm" };
+    let subject = match options.subject {
+        Subject::Parity => "parity",
+        Subject::Llm => "llm",
+        Subject::Train => "train",
+    };
     eprintln!(
         "bench: `{shown}` has no {}, so razor is measured without PyTorch; to get its ratios:\n  \
          python3 -m venv target/venv && target/venv/bin/pip install {}\n  \
@@ -184,7 +194,12 @@ mod tests {
 
     #[test]
     fn options_of_the_other_subject_and_absurd_layers_are_bad_usage() {
-        for args in [["parity", "--layers", "2"], ["llm", "--layers", "0"], ["llm", "--layers", "25"]] {
+        for args in [
+            ["parity", "--layers", "2"],
+            ["train", "--layers", "2"],
+            ["llm", "--layers", "0"],
+            ["llm", "--layers", "25"],
+        ] {
             let error = parsed(&args).expect_err("refused");
             assert!(crate::usage::is_usage_error(&error), "{args:?}: {error}");
         }

@@ -10,6 +10,7 @@ mod backend;
 mod bench;
 mod bench_llm;
 mod bench_parity;
+mod bench_train;
 mod build;
 mod cargo;
 mod ci;
