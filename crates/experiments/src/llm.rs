@@ -2,6 +2,7 @@
 
 pub mod fine_tune;
 mod head_cost;
+mod process_memory;
 mod random_decoder;
 mod speed;
 mod train_speed;

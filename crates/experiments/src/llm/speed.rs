@@ -13,6 +13,7 @@ use razor_models::{Decoder, Family, KvCache, LmConfig, NoTap, RopeScaling, Token
 use razor_tensor::{TileBudget, token_scores};
 use serde::Serialize;
 
+use crate::llm::process_memory::peak_bytes;
 use crate::llm::random_decoder::random_decoder;
 
 /// Tokens that prefill and scoring read.
@@ -247,18 +248,6 @@ fn copy_bandwidth(seconds: f64) -> f64 {
     };
     timed(seconds * WARM_UP, &mut work);
     timed(seconds, work)
-}
-
-/// Most memory that was resident so far, from Linux's `/proc`.
-pub(super) fn peak_bytes() -> Option<usize> {
-    status_bytes("VmHWM:")
-}
-
-/// A size of memory in Linux's `/proc/self/status`.
-pub(super) fn status_bytes(name: &str) -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? * 1024)
 }
 
 /// Amount per timed second, over at least `seconds` timed ones.

@@ -78,35 +78,28 @@ impl KvCache {
         (all_keys, all_values, end)
     }
 
-    /// The cache of some rows, in this order, a row as often as it is named, with another capacity.
+    /// Keeps some rows, in this order, a row as often as it is named, with another capacity. One layer at a time is there twice.
     ///
     /// # Panics
     /// When a row does not exist or the filled slots do not fit.
-    #[must_use]
-    pub fn select_rows(&self, rows: &[usize], capacity: usize) -> Self {
+    pub fn select_rows(&mut self, rows: &[usize], capacity: usize) {
         assert!(capacity >= self.filled, "{} slots are filled, {capacity} are not enough", self.filled);
-        let layers = self.layers.iter().map(|layer| {
-            let caches = layer.as_ref().expect("a layer is there between writes");
-            Some(caches.each_ref().map(|cache| self.select(cache, rows, capacity)))
-        });
-        Self {
-            layers: layers.collect(),
-            first: rows.iter().map(|&row| self.first[row]).collect(),
-            filled: self.filled,
-            capacity,
+        for layer in &mut self.layers {
+            let caches = layer.take().expect("a layer is there between writes");
+            *layer = Some(caches.map(|cache| select(cache, rows, self.filled, capacity)));
         }
+        self.first = rows.iter().map(|&row| self.first[row]).collect();
+        self.capacity = capacity;
     }
+}
 
-    fn select(&self, cache: &Tensor<4>, rows: &[usize], capacity: usize) -> Tensor<4> {
-        let [n_rows, _, n_kv_heads, channels] = cache.dims();
-        let device = cache.device();
-        let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &device);
-        let filled = cache.clone().slice([0..n_rows, 0..self.filled, 0..n_kv_heads, 0..channels]);
-        let empty = Tensor::zeros([rows.len(), capacity, n_kv_heads, channels], (&device, cache.dtype()));
-        empty.slice_assign(
-            [0..rows.len(), 0..self.filled, 0..n_kv_heads, 0..channels],
-            filled.select(0, indices),
-        )
-    }
+/// The filled slots of some rows, with room for more.
+fn select(cache: Tensor<4>, rows: &[usize], filled: usize, capacity: usize) -> Tensor<4> {
+    let [n_rows, _, n_kv_heads, channels] = cache.dims();
+    let device = cache.device();
+    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &device);
+    let empty = Tensor::zeros([rows.len(), capacity, n_kv_heads, channels], (&device, cache.dtype()));
+    let written = cache.slice([0..n_rows, 0..filled, 0..n_kv_heads, 0..channels]);
+    empty.slice_assign([0..rows.len(), 0..filled, 0..n_kv_heads, 0..channels], written.select(0, indices))
 }

@@ -113,9 +113,10 @@ impl<'a> Batch<'a> {
             },
             has_ended: false,
         };
+        cache.select_rows(&of_rows, width);
         Self {
             policy,
-            cache: cache.select_rows(&of_rows, width),
+            cache,
             logits: select(logits, &of_rows),
             rows: members.iter().map(row).collect(),
             live: (0..members.len()).collect(),
@@ -177,7 +178,7 @@ impl<'a> Batch<'a> {
         let drawn = self.rows[self.live[going[0]]].completion.tokens.len();
         let left = limits.max_new_tokens - drawn; // above 0, or the row would have ended
         let capacity = if is_full { self.cache.filled() + left.min(GROWTH) } else { self.cache.capacity() };
-        self.cache = self.cache.select_rows(going, capacity);
+        self.cache.select_rows(going, capacity);
         self.live = going.iter().map(|&at| self.live[at]).collect();
     }
 

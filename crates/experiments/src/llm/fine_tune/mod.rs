@@ -1,10 +1,12 @@
 //! One fine-tuning run of a language model: settings, data, method, folder.
 
+mod memory;
 mod run;
 mod settings;
 mod task_text;
 mod time;
 
+pub use memory::ExpectedMemory;
 pub use run::{BaseModel, Prepared};
 pub use settings::{
     AnchorSettings, CadenceSettings, FineTuneSettings, FisherSettings, LoraSettings, MemorySettings,

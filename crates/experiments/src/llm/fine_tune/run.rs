@@ -20,6 +20,7 @@ use razor_trainers::language::{
 };
 use serde::Serialize;
 
+use crate::llm::fine_tune::memory::{ExpectedMemory, Sizes, n_adapter};
 use crate::llm::fine_tune::settings::{AnchorSettings, FineTuneSettings, MethodSettings};
 use crate::llm::fine_tune::task_text::{ModelText, TaskQuestions, completion_of};
 use crate::llm::fine_tune::time::{ExpectedTime, Speed};
@@ -139,6 +140,84 @@ impl Prepared {
         };
         let speed = Speed::measure(&base.decoder, &self.settings)?;
         Ok(speed.of_run(&self.settings, self.n_steps(), n_tokens, n_test, self.kl_prompts.len()))
+    }
+
+    /// How much memory the run will take, with every completion at its longest. Before anything is measured or drawn, so that
+    /// what is resident is what the run starts from.
+    pub fn expected_memory(&self, base: &BaseModel) -> ExpectedMemory {
+        ExpectedMemory::new(base.decoder.config(), &self.settings, self.sizes(base))
+    }
+
+    /// Numbers of the policy that are trained.
+    pub fn n_trained(&self, base: &BaseModel) -> usize {
+        let config = base.decoder.config();
+        self.settings.lora.as_ref().map_or(config.n_parameters(), |lora| n_adapter(config, lora))
+    }
+
+    fn sizes(&self, base: &BaseModel) -> Sizes {
+        let settings = &self.settings;
+        let longest = |prompts: &[Vec<u32>]| prompts.iter().map(Vec::len).max().unwrap_or(0);
+        let n_completion = match &settings.method {
+            MethodSettings::PolicyGradient { config } => config.max_completion_tokens,
+            MethodSettings::RejectionSft { max_completion_tokens, .. }
+            | MethodSettings::SelfDistillation { max_completion_tokens, .. }
+            | MethodSettings::Simpo { max_completion_tokens, .. } => *max_completion_tokens,
+            MethodSettings::Sft { .. } => 0,
+        };
+        let per_step = settings.optimization().sequences_per_step;
+        // Lengths of the sequences that are trained on, and completions that the method draws for a step.
+        let (mut lengths, n_drawn, group_size, prompt_len): (Vec<usize>, _, _, _) = match &self.data {
+            MethodData::Examples { examples, replay } => {
+                (examples.iter().chain(replay).map(|example| example.ids.len()).collect(), 0, 1, 0)
+            }
+            MethodData::Prompts { prompts, .. } => {
+                let (n_drawn, group_size) = match &settings.method {
+                    MethodSettings::PolicyGradient { config } => {
+                        (per_step * config.n_minibatches, config.group_size)
+                    }
+                    MethodSettings::RejectionSft { n_draws, .. } => (per_step * n_draws, *n_draws),
+                    _ => (per_step, 1),
+                };
+                let lengths = vec![longest(prompts) + n_completion; per_step];
+                (lengths, n_drawn, group_size, longest(prompts))
+            }
+            MethodData::Pairs(pairs) => {
+                let both = pairs.iter().map(|pair| pair.chosen.ids.len() + pair.rejected.ids.len());
+                (both.collect(), 0, 1, 0)
+            }
+            MethodData::Demonstrated(prompts) => {
+                let longest = prompts.iter().map(|prompt| prompt.with_demonstration.len()).max().unwrap_or(0);
+                (vec![longest + n_completion; per_step], per_step, 1, longest)
+            }
+        };
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let batch: usize = lengths.iter().take(per_step).sum();
+        let largest = settings.memory.micro_batch_tokens.max(lengths.first().copied().unwrap_or(0));
+        let held_out = match &self.evaluation {
+            EvaluationData::Judged { prompts, .. } => prompts.as_slice(),
+            EvaluationData::Targets(_) => &[],
+        };
+        let n_of_kl = self.kl_prompts.len() * settings.base_kl.n_samples;
+        let rows = settings.memory.generation_rows;
+        let n_drawn = n_drawn.max(held_out.len()).max(n_of_kl).min(rows);
+        let row_of_kl = longest(&self.kl_prompts) + settings.base_kl.max_new_tokens;
+        Sizes {
+            bytes_per_weight: base.decoder.head().dtype().size(),
+            n_tokens: batch.min(largest),
+            n_drawn,
+            n_prompts: (n_drawn / group_size.max(1))
+                .max(held_out.len().min(rows))
+                .max(self.kl_prompts.len().min(rows)),
+            prompt_len: prompt_len.max(longest(held_out)).max(longest(&self.kl_prompts)),
+            n_new: n_completion.max(settings.task.max_new_tokens).max(settings.base_kl.max_new_tokens),
+            n_measured: (n_of_kl * row_of_kl).min(settings.memory.micro_batch_tokens.max(row_of_kl)),
+            reads_base: match &settings.method {
+                MethodSettings::Sft { kl, .. } => kl.is_some(),
+                MethodSettings::PolicyGradient { config } => config.loss.kl.is_some(),
+                MethodSettings::SelfDistillation { .. } => true,
+                MethodSettings::RejectionSft { .. } | MethodSettings::Simpo { .. } => false,
+            },
+        }
     }
 
     /// Rows that the method trains on, where it has some before it starts.
