@@ -376,10 +376,10 @@ impl<L: LeftFactor> Run<'_, '_, L> {
                 for start in (0..rows.len()).step_by(S::F32_LANES) {
                     let n = (rows.len() - start).min(S::F32_LANES);
                     let mut square = [simd.splat_f32s(0.0); MOST_LANES];
-                    for idx in 0..S::F32_LANES {
+                    for (idx, vector) in square[..S::F32_LANES].iter_mut().enumerate() {
                         let row = (start + idx).min(height - 1);
                         let sums = &tile[row * width + block * S::F32_LANES..][..S::F32_LANES];
-                        square[idx] = S::as_simd_f32s(sums).0[0];
+                        *vector = S::as_simd_f32s(sums).0[0];
                     }
                     let square = transpose(simd, square);
                     let squares: &[f32] = bytemuck::cast_slice(&square);

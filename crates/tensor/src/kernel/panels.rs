@@ -150,15 +150,15 @@ impl<W: Weight> WithSimd for PackRows<'_, W> {
             let last = rows.len() / all_steps - 1;
             for step in (0..whole).step_by(S::F32_LANES) {
                 let mut square = [simd.splat_f32s(0.0); MOST_LANES];
-                for row in 0..S::F32_LANES {
+                for (row, vector) in square[..S::F32_LANES].iter_mut().enumerate() {
                     // Rows after the last one are that row again: nobody reads the sums that they go into.
                     let row_at = row.min(last) * all_steps + steps.start + step;
-                    square[row] = W::widen(simd, &rows[row_at..][..S::F32_LANES]);
+                    *vector = W::widen(simd, &rows[row_at..][..S::F32_LANES]);
                 }
                 let square = transpose(simd, square);
                 let panel = &mut panel[step * width..][..S::F32_LANES * width];
-                for row in 0..S::F32_LANES {
-                    S::as_mut_simd_f32s(&mut panel[row * width + at..][..S::F32_LANES]).0[0] = square[row];
+                for (row, vector) in square[..S::F32_LANES].iter().enumerate() {
+                    S::as_mut_simd_f32s(&mut panel[row * width + at..][..S::F32_LANES]).0[0] = *vector;
                 }
             }
             for step in whole..n_steps {

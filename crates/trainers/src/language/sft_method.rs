@@ -183,7 +183,7 @@ pub(super) fn supervised_step(
 /// Mean of a value over all tokens of a batch.
 pub(super) fn token_mean(scores: &[SequenceScores], of: impl Fn(&SequenceScores) -> &[f32]) -> f64 {
     let (mut sum, mut n) = (0.0, 0_usize);
-    for value in scores.iter().flat_map(|scores| of(scores)) {
+    for value in scores.iter().flat_map(of) {
         sum += f64::from(*value);
         n += 1;
     }

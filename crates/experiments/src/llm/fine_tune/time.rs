@@ -56,7 +56,7 @@ impl Speed {
         learner.accumulate(&batch, 1.0, None, &mut |_, _, _| 0.0);
         let trained = started.elapsed().as_secs_f64() / (ROWS * width) as f64;
         let n_rows = settings.memory.generation_rows.min(64);
-        let seeds = (0..n_rows as u64).map(|idx| Seed::new(idx)).collect();
+        let seeds = (0..n_rows as u64).map(Seed::new).collect();
         let requests = [GenerationRequest { prompt: example.ids[..width / 2].to_vec(), seeds }];
         let n_new = (width / 2).min(8);
         let limits = GenerationLimits { max_new_tokens: n_new, stop_tokens: Vec::new(), max_rows: n_rows };
@@ -93,7 +93,7 @@ impl Speed {
             }
             MethodSettings::Simpo { .. } => (2.0 * per_step * n_tokens * 4.0 / 3.0, 0.0),
         };
-        let times = |every: usize| if every == 0 { 1.0 } else { (n_steps / every) as f64 } + 1.0;
+        let times = |every: usize| n_steps.checked_div(every).unwrap_or(1) as f64 + 1.0;
         let kl = settings.base_kl;
         let of_kl = times(kl.every) * (n_kl_prompts * kl.n_samples * kl.max_new_tokens) as f64;
         let of_evaluations =

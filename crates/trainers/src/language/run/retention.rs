@@ -38,7 +38,7 @@ impl Retention {
         let n_old = kept.len().saturating_sub(self.keep_last.max(1));
         let mut ranked = self.ranked(kept);
         ranked.truncate(self.keep_best);
-        let is_best = |step: u64| ranked.iter().any(|best| *best == step);
+        let is_best = |step: u64| ranked.contains(&step);
         kept[..n_old].iter().map(|scored| scored.step).filter(|step| !is_best(*step)).collect()
     }
 
