@@ -20,8 +20,9 @@ training.json holds `made_by`, the model's `config`, and:
 | `adapters` | `input_ids` [B, T], `completion_start` of each row, and per adapter its folder's `name` and the `scale` |
 
 A sequence is its `ids` with the `completion_start`. Tensors are `base/W` and `X/W` (before and after a run), and behind
-`adapter/NAME/`: `logits` [B, T, V], `loss` [1], `gradients/A` and `adamw/A` (after five steps on the same batch), where A is
-the factor's name without PEFT's prefix and the name of the adapter. adapters/NAME is a folder as PEFT saved it.
+`adapter/NAME/`: `logits` [B, T, V], `loss` [1], `merged/W` of the weights that PEFT's merging changes, `gradients/A` and
+`adamw/A` (after five steps on the same batch), where A is the factor's name without PEFT's prefix and the name of the
+adapter. adapters/NAME is a folder as PEFT saved it.
 """
 
 import argparse
@@ -347,6 +348,8 @@ def run_adapter(name, settings, folder):
     ids, starts = adapter_batch()
     with torch.no_grad():
         out = {"logits": model(ids).logits}
+    base, merged = parameters(make_model()), PeftModel.from_pretrained(make_model(), folder).merge_and_unload()
+    out |= {f"merged/{key}": value for key, value in parameters(merged).items() if not value.equal(base[key])}
     optimizer = make_optimizer(model, ADAPTER_DECAY)
     for step in range(ADAPTER_STEPS):
         optimizer.zero_grad()

@@ -5,7 +5,9 @@
 //! - `tests/golden_decoder.rs`: both families of decoders, their gradients, training steps and completions against `transformers`
 //! - `tests/golden_head.rs`: scores, divergences and gradients over a vocabulary, by tiles, against PyTorch
 //! - `tests/golden_trl.rs`: losses of language models, advantages and the linear schedule against TRL
-//! - `tests/micro_batches.rs`: the gradient of a step for every cut into micro-batches
+//! - `tests/golden_training/`: loss curves and weights of training against `transformers`, adapters against PEFT
+//! - `tests/micro_batches.rs`: the gradient of a loss for every cut into micro-batches
+//! - `tests/micro_batch_steps.rs`: the same for whole steps of every method, with adapters and recompute
 //! - `tests/measure.rs`: shift of a policy, drift of weights and similarity of hidden states against PyTorch and NumPy
 //! - `tests/real_models.rs`: two small trained models, where `RAZOR_DATA` has them
 //! - `tests/save_model.rs`: a model that is written and read back

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Args;
 use razor_data::{ChatTemplate, PreviewStyle, Sources, TemplateName, TokenExample, render_tokens};
-use razor_experiments::llm::fine_tune::{BaseModel, FineTuneSettings, ModelText, Prepared};
+use razor_experiments::llm::fine_tune::{BaseModel, FineTuneSettings, MethodSettings, ModelText, Prepared};
+use razor_trainers::language::loss::Reduction;
 use razor_trainers::language::{EndedBy, TrainingResult};
 use serde_json::json;
 
@@ -193,11 +194,12 @@ fn show_examples(prepared: &Prepared, base: &BaseModel, n: usize, as_json: bool)
         return Ok(ExitCode::SUCCESS);
     }
     let style = if allows_colours(&std::io::stdout()) { PreviewStyle::Ansi } else { PreviewStyle::Plain };
+    let divisor = weight_divisor(&prepared.settings.method);
     let mut text = prepared.notes.join("\n");
     text.push('\n');
     for (idx, example) in examples.iter().take(n).enumerate() {
         text.push_str(&format!(
-            "\nrow {idx}: {} tokens, {} trained; each trained token weighs 1 / trained tokens of its batch\n{}",
+            "\nrow {idx}: {} tokens, {} trained; each trained token weighs 1 / {divisor}\n{}",
             example.ids.len(),
             example.completion.len(),
             render_tokens(example, &base.text.tokenizer, style)
@@ -205,6 +207,21 @@ fn show_examples(prepared: &Prepared, base: &BaseModel, n: usize, as_json: bool)
     }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the weight of a trained token is 1 divided by.
+fn weight_divisor(method: &MethodSettings) -> &'static str {
+    let (MethodSettings::Sft { config, .. } | MethodSettings::RejectionSft { config, .. }) = method else {
+        unreachable!("the other methods have no rows to show");
+    };
+    match config.reduction {
+        Reduction::TokenMean => "trained tokens of its batch",
+        Reduction::SequenceMean => "(rows of its batch x trained tokens of this row)",
+        Reduction::LocalTokenMean { .. } => {
+            "(local batches of its batch x trained tokens of its local batch)"
+        }
+        Reduction::ConstantLength => "(rows of its batch x method.config.max_tokens)",
+    }
 }
 
 fn shown(example: &TokenExample, base: &BaseModel) -> serde_json::Value {

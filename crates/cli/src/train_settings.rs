@@ -10,7 +10,7 @@ use razor_experiments::llm::fine_tune::{
 };
 use razor_models::LORA_TARGETS;
 use razor_trainers::language::loss::{
-    KlEstimator, KlPenalty, SftConfig, SftLoss, paper_sft, paper_simpo, policy_gradient_preset,
+    KlEstimator, KlPenalty, Reduction, SftConfig, SftLoss, paper_sft, paper_simpo, policy_gradient_preset,
     standard_simpo, trl_sft,
 };
 use razor_trainers::language::run::{Better, Retention};
@@ -330,19 +330,39 @@ fn counts_of_the_method(method: &MethodSettings) -> Vec<(&'static str, usize)> {
     match method {
         MethodSettings::Sft { config, replay, .. } => {
             let n_replayed = replay.as_ref().map_or(1, |replay| replay.n_per_batch);
-            vec![("method.config.max_tokens", config.max_tokens), ("method.replay.n_per_batch", n_replayed)]
+            vec![
+                ("method.config.max_tokens", config.max_tokens),
+                (LOCAL_BATCH, local_batch(config.reduction)),
+                ("method.replay.n_per_batch", n_replayed),
+            ]
         }
         MethodSettings::SelfDistillation { max_completion_tokens, .. } => {
             vec![("method.max_completion_tokens", *max_completion_tokens)]
         }
-        MethodSettings::RejectionSft { n_draws, max_completion_tokens, .. }
-        | MethodSettings::Simpo { n_draws, max_completion_tokens, .. } => {
+        MethodSettings::RejectionSft { n_draws, max_completion_tokens, config, .. } => vec![
+            ("method.n_draws", *n_draws),
+            ("method.max_completion_tokens", *max_completion_tokens),
+            ("method.config.max_tokens", config.max_tokens),
+            (LOCAL_BATCH, local_batch(config.reduction)),
+        ],
+        MethodSettings::Simpo { n_draws, max_completion_tokens, .. } => {
             vec![("method.n_draws", *n_draws), ("method.max_completion_tokens", *max_completion_tokens)]
         }
         MethodSettings::PolicyGradient { config } => vec![
             ("method.config.n_minibatches", config.n_minibatches),
             ("method.config.n_iterations", config.n_iterations),
             ("method.config.max_completion_tokens", config.max_completion_tokens),
+            (LOCAL_BATCH, local_batch(config.reduction)),
         ],
+    }
+}
+
+const LOCAL_BATCH: &str = "method.config.reduction.local_token_mean.local_batch";
+
+/// Sequences of a local batch, 1 where the loss knows none.
+fn local_batch(reduction: Reduction) -> usize {
+    match reduction {
+        Reduction::LocalTokenMean { local_batch } => local_batch,
+        Reduction::SequenceMean | Reduction::TokenMean | Reduction::ConstantLength => 1,
     }
 }

@@ -63,6 +63,16 @@ fn bad_usage_exits_with_2_and_says_what_there_is() {
 }
 
 #[test]
+fn a_local_batch_of_nothing_is_refused_before_anything_is_read() {
+    let dir = TempDir::new().unwrap();
+    let setting = "method.config.reduction={local_token_mean={local_batch=0}}";
+    for method in ["sft", "rejection-sft", "grpo"] {
+        let arguments = [method, "--model", "none", "--file", "none", "--out", "out", "--set", setting];
+        assert_refused(&razor(dir.path(), &arguments), 2, &["local_batch", "at least 1"]);
+    }
+}
+
+#[test]
 fn a_wrong_data_path_is_an_error_and_never_a_reason_for_stand_ins() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();

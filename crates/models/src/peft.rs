@@ -1,8 +1,8 @@
 //! Adapter folders in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`.
 //!
-//! Read are plain LoRA adapters on the projections of the layers. What would change the mathematics otherwise (DoRA, rank
-//! or alpha patterns, trained biases, saved modules, layers left out, other adapter types) is refused by name. Dropout is
-//! a matter of PEFT's own training and is ignored.
+//! Read are plain LoRA adapters on the projections of the layers, as PEFT 0.21 writes them. What would change the
+//! mathematics otherwise (DoRA, rank or alpha patterns, trained biases, saved modules, other adapter types) is refused
+//! by name, and so is a field that is not known. Dropout is a matter of PEFT's own training and is ignored.
 
 use std::fs;
 use std::path::Path;
@@ -14,78 +14,75 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
 use crate::config_fields::{Fields, parse_object};
-use crate::decoder::{Decoder, LORA_TARGETS, LoraConfig, ParameterRef, adapter_matrix};
+use crate::decoder::{Decoder, LORA_TARGETS, LoraConfig, ParameterRef, adapter_matrix, is_end_of};
 use crate::error::ModelError;
+use crate::strict_json::shown;
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 /// What PEFT puts before the name of every tensor.
 const PREFIX: &str = "base_model.model.";
 
-impl LoraConfig {
-    /// Reads `adapter_config.json` of an adapter folder.
-    ///
-    /// # Errors
-    /// [`ModelError::Config`] with the field, when it is not a LoRA adapter that a decoder here can have.
-    pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let path = folder.join(CONFIG_FILE);
-        let text =
-            fs::read_to_string(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
-        let object = parse_object(&path, &text)?;
-        let fields = Fields::new(&path, &object);
-        match fields.text("peft_type")? {
-            Some("LORA") => {}
-            other => {
-                return Err(fields.error(format!("`peft_type` is {other:?}: only LORA adapters are read")));
-            }
+/// Fields that say nothing about what the adapter computes.
+const WITHOUT_EFFECT: [&str; 14] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "corda_config", // of a way to start, as the three below; which one it was, `init_lora_weights` says
+    "eva_config",
+    "loftq_config",
+    "lora_ga_config",
+    "ensure_weight_tying", // of modules that are saved whole
+    "inference_mode",
+    "lora_dropout",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size", // of `use_qalora`
+    "revision",
+    "task_type",
+];
+
+/// Fields that are read.
+const READ: [&str; 7] =
+    ["bias", "init_lora_weights", "lora_alpha", "peft_type", "r", "target_modules", "use_rslora"];
+
+/// Reads `adapter_config.json` of an adapter folder.
+fn read_config(path: &Path) -> Result<LoraConfig, ModelError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+    let object = parse_object(path, &text)?;
+    let fields = Fields::new(path, &object);
+    match fields.text("peft_type")? {
+        Some("LORA") => {}
+        Some(other) => {
+            return Err(fields.error(format!("`peft_type` is {other:?}: only LORA adapters are read")));
         }
-        refuse_other_mathematics(&fields)?;
-        let rank = fields.required_size("r")?;
-        let config = Self {
-            rank,
-            alpha: fields.number("lora_alpha")?.unwrap_or(8.0), // PEFT's default
-            use_rslora: fields.flag("use_rslora")?.unwrap_or(false),
-            targets: targets(&fields)?,
-        };
-        match config.problem() {
-            Some(problem) => Err(fields.error(problem)),
-            None => Ok(config),
-        }
+        None => return Err(fields.error("`peft_type` is missing".to_owned())),
+    }
+    refuse_other_mathematics(&fields)?;
+    let config = LoraConfig {
+        rank: fields.required_size("r")?,
+        alpha: fields.number("lora_alpha")?.unwrap_or(8.0), // PEFT's default
+        use_rslora: fields.flag("use_rslora")?.unwrap_or(false),
+        targets: targets(&fields)?,
+    };
+    match config.other_problem() {
+        Some(problem) => Err(fields.error(problem)),
+        None => Ok(config),
     }
 }
 
+/// Refuses whatever is set and not known to be without effect, so that a field of a later PEFT is no surprise either.
 fn refuse_other_mathematics(fields: &Fields<'_>) -> Result<(), ModelError> {
-    const MUST_BE_EMPTY: [&str; 20] = [
-        "use_dora",
-        "rank_pattern",
-        "alpha_pattern",
-        "modules_to_save",
-        "layers_to_transform",
-        "layers_pattern",
-        "layer_replication",
-        "fan_in_fan_out",
-        "lora_bias",
-        "target_parameters",
-        "trainable_token_indices",
-        // Variants of LoRA in PEFT 0.21; each computes something else from the same two factors.
-        "alora_invocation_tokens",
-        "arrow_config",
-        "exclude_modules",
-        "kasa_config",
-        "megatron_config",
-        "monteclora_config",
-        "use_bdlora",
-        "use_qalora",
-        "velora_config",
-    ];
-    for name in MUST_BE_EMPTY {
+    let unknown = fields.keys().filter(|name| !WITHOUT_EFFECT.contains(name) && !READ.contains(name));
+    for name in unknown {
         let is_empty = match fields.value(name) {
-            None | Some(Value::Null | Value::Bool(false)) => true,
+            None | Some(Value::Bool(false)) => true,
             Some(Value::Array(list)) => list.is_empty(),
             Some(Value::Object(map)) => map.is_empty(),
             Some(_) => false,
         };
         if !is_empty {
+            let name = shown(name);
             return Err(fields.error(format!("`{name}` is set: such an adapter cannot be used here")));
         }
     }
@@ -107,7 +104,8 @@ fn refuse_changed_base(fields: &Fields<'_>) -> Result<(), ModelError> {
         None | Some(Value::Bool(_)) => Ok(()),
         Some(Value::String(name)) if KEEP_THE_BASE.contains(&name.as_str()) => Ok(()),
         Some(other) => Err(fields.error(format!(
-            "`init_lora_weights` is {other}: such an adapter belongs to a changed base; convert it to plain LoRA"
+            "`init_lora_weights` is {}: such an adapter belongs to a changed base; convert it to plain LoRA",
+            shown(&other.to_string())
         ))),
     }
 }
@@ -119,7 +117,10 @@ fn targets(fields: &Fields<'_>) -> Result<Vec<String>, ModelError> {
             .iter()
             .map(|name| match name {
                 Value::String(name) => Ok(name.clone()),
-                other => Err(fields.error(format!("`target_modules` holds {other}, expected names"))),
+                other => {
+                    let other = shown(&other.to_string());
+                    Err(fields.error(format!("`target_modules` holds {other}, expected names")))
+                }
             })
             .collect(),
         _ => Err(fields.error(
@@ -133,11 +134,16 @@ impl Decoder {
     /// The decoder with the adapter of a PEFT folder beside its weights; [`merged`](Self::merged) puts it into them.
     ///
     /// # Errors
-    /// As [`LoraConfig::load`]; [`ModelError::Read`], [`ModelError::Format`] for the weights; [`ModelError::Tensor`] when a
-    /// factor is missing, is not of this model's shape, or holds a value that is not finite;
-    /// [`ModelError::Mismatch`] when the file has tensors that no target has.
+    /// [`ModelError::Config`] with the field, when it is not a LoRA adapter that a decoder here can have;
+    /// [`ModelError::Read`], [`ModelError::Format`] when a file cannot be read; [`ModelError::Tensor`] when a factor is
+    /// missing, is not of this model's shape, or holds a value that is not finite; [`ModelError::Mismatch`] when the file
+    /// has tensors that no target has.
+    ///
+    /// # Panics
+    /// When there is an adapter already.
     pub fn with_peft_adapter(self, folder: &Path) -> Result<Self, ModelError> {
-        let config = LoraConfig::load(folder)?;
+        let config_path = folder.join(CONFIG_FILE);
+        let config = read_config(&config_path)?;
         let path = folder.join(WEIGHTS_FILE);
         let bytes = fs::read(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
         let file = SafeTensors::deserialize(&bytes)
@@ -160,6 +166,14 @@ impl Decoder {
                 factor("lora_B", [d_out, config.rank])?,
             ])
         })?;
+        if let Some(target) = config.targets.iter().find(|target| !adapted.has_adapter_at(target)) {
+            let message = format!(
+                "target `{}` of `target_modules` is no projection of this model's layers; expected some of {}",
+                shown(target),
+                LORA_TARGETS.join(", ")
+            );
+            return Err(ModelError::Config { path: config_path, message });
+        }
         if n_read != file.len() {
             let known: Vec<String> =
                 adapted.adapter_parameters().into_iter().map(|(name, _)| format!("{PREFIX}{name}")).collect();
@@ -168,6 +182,13 @@ impl Decoder {
             return Err(ModelError::Mismatch { path, problems });
         }
         Ok(adapted)
+    }
+
+    fn has_adapter_at(&self, target: &str) -> bool {
+        self.adapter_parameters()
+            .iter()
+            .filter_map(|(name, _)| name.strip_suffix(".lora_A.weight"))
+            .any(|projection| is_end_of(target, projection))
     }
 
     /// Writes its adapter to a folder that PEFT loads.

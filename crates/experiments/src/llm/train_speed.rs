@@ -11,7 +11,7 @@ use razor_core::Seed;
 use razor_data::TokenExample;
 use razor_models::LmConfig;
 use razor_trainers::AdamWConfig;
-use razor_trainers::language::loss::{Optimization, PolicyGradientConfig, SftLoss, dr_grpo};
+use razor_trainers::language::loss::{Optimization, PolicyGradientConfig, SftConfig, dr_grpo, trl_sft};
 use razor_trainers::language::run::{StepRecord, metric_name};
 use razor_trainers::language::{
     Judgement, Learner, LearnerConfig, Method, PolicyGradientMethod, SftMethod, StepError,
@@ -110,7 +110,10 @@ impl Workload {
         let mut learner = Learner::new(base.clone(), LEARNER);
         let parameters = learner.parameters().iter().map(|parameter| parameter.n_values).sum();
         let examples = self.examples();
-        let mut sft = SftMethod::new(&examples, examples.len(), SftLoss::Nll, Seed::new(0))?;
+        let preset = trl_sft();
+        let optimization = Optimization { sequences_per_step: examples.len(), ..preset.optimization };
+        let config = SftConfig { optimization, ..preset };
+        let mut sft = SftMethod::new(&examples, &config, Seed::new(0))?;
         let [sft_step_seconds] = mean_seconds(&mut sft, &mut learner, seconds, [metric_name::STEP_SECONDS])?;
         let prompts: Vec<Vec<u32>> = (0..self.prompts[0]).map(|row| self.ids(row, self.prompts[1])).collect();
         let mut n_judged = 0;

@@ -21,7 +21,8 @@ pub struct LoraConfig {
     pub alpha: f64,
     /// Multiplied by α / √rank instead. Paper: arXiv 2312.03732.
     pub use_rslora: bool,
-    /// Projections that get one, of [`LORA_TARGETS`].
+    /// Projections that get one, of [`LORA_TARGETS`]. An adapter that was read may have longer ends of their names, such
+    /// as `model.layers.0.mlp.up_proj` for one layer alone.
     pub targets: Vec<String>,
 }
 
@@ -32,7 +33,12 @@ impl LoraConfig {
         self.alpha / if self.use_rslora { rank.sqrt() } else { rank }
     }
 
-    /// What is wrong with it, if anything.
+    /// Whether the projection of this name gets one: a target is the name or, after a dot, the end of it, as in PEFT.
+    pub(crate) fn has_target(&self, projection: &str) -> bool {
+        self.targets.iter().any(|target| is_end_of(target, projection))
+    }
+
+    /// What is wrong with it as the shape of a fresh adapter, if anything.
     pub fn problem(&self) -> Option<String> {
         let unknown = self.targets.iter().find(|target| !LORA_TARGETS.contains(&target.as_str()));
         if let Some(target) = unknown {
@@ -41,6 +47,11 @@ impl LoraConfig {
                 LORA_TARGETS.join(", ")
             ));
         }
+        self.other_problem()
+    }
+
+    /// What is wrong with it besides the names of its targets.
+    pub(crate) fn other_problem(&self) -> Option<String> {
         if self.targets.is_empty() {
             return Some(format!("no LoRA target is named; expected some of {}", LORA_TARGETS.join(", ")));
         }
@@ -79,8 +90,7 @@ impl Decoder {
         mut factors: impl FnMut(&str, [usize; 2]) -> Result<[Tensor<2>; 2], E>,
     ) -> Result<Self, E> {
         for (name, projection) in self.layer_projections() {
-            let target = name.rsplit('.').next().unwrap_or_default();
-            if config.targets.iter().any(|wanted| wanted == target) {
+            if config.has_target(&name) {
                 assert!(projection.lora.is_none(), "{name} has an adapter already");
                 let [down, up] = factors(&name, projection.weight.val().dims())?;
                 projection.lora = Some(Lora {
@@ -148,6 +158,10 @@ impl Decoder {
             .map(|(part, projection)| (format!("model.layers.{idx}.{part}"), projection))
         })
     }
+}
+
+pub(crate) fn is_end_of(target: &str, name: &str) -> bool {
+    name.strip_suffix(target).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 pub(crate) fn matrix(numbers: Vec<f32>, n_rows: usize, device: &Device) -> Tensor<2> {

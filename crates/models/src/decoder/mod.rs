@@ -18,8 +18,8 @@ mod token_rows;
 mod training;
 mod update;
 
-pub(crate) use adapter::matrix as adapter_matrix;
 pub use adapter::{LORA_TARGETS, LoraConfig};
+pub(crate) use adapter::{is_end_of, matrix as adapter_matrix};
 pub use gradients::Gradients;
 pub use kv_cache::KvCache;
 pub use lora::Lora;

@@ -12,7 +12,7 @@ use razor_models::Decoder;
 use crate::language::epoch_order::EpochOrder;
 use crate::language::error::TrainError;
 use crate::language::learner::Learner;
-use crate::language::loss::SftLoss;
+use crate::language::loss::SftConfig;
 use crate::language::method::{Method, StepError, StepOutcome};
 use crate::language::rejection_sampling::{Wanted, choose_samples};
 use crate::language::rollout::{Judging, RolloutLimits};
@@ -25,13 +25,13 @@ pub struct FreshSamplesMethod<'a> {
     judge: &'a mut Judging<'a>,
     base: &'a Decoder,
     limits: RolloutLimits,
-    loss: SftLoss,
+    config: &'a SftConfig,
     order: EpochOrder,
     seed: Seed,
 }
 
 impl<'a> FreshSamplesMethod<'a> {
-    /// On `prompts`, `batch_size` of them a step; `limits.group_size` completions are drawn of each.
+    /// On `prompts`, as many a step as `config` has sequences; `limits.group_size` completions are drawn of each.
     ///
     /// # Errors
     /// [`TrainError::NoData`] without prompts.
@@ -40,15 +40,15 @@ impl<'a> FreshSamplesMethod<'a> {
         judge: &'a mut Judging<'a>,
         base: &'a Decoder,
         limits: RolloutLimits,
-        loss: SftLoss,
-        batch_size: usize,
+        config: &'a SftConfig,
         seed: Seed,
     ) -> Result<Self, TrainError> {
         if prompts.is_empty() {
             return Err(TrainError::NoData("the data holds no prompt".to_owned()));
         }
+        let batch_size = config.optimization.sequences_per_step;
         let order = EpochOrder::new(prompts.len(), batch_size, seed.derive("prompts", 0));
-        Ok(Self { prompts, judge, base, limits, loss, order, seed })
+        Ok(Self { prompts, judge, base, limits, config, order, seed })
     }
 }
 
@@ -72,7 +72,7 @@ impl Method for FreshSamplesMethod<'_> {
         let batch: Vec<&TokenExample> = drawn.examples.iter().flatten().collect();
         let mut record = match batch.is_empty() {
             true => StepRecord::new(step_idx as u64 + 1).with(metric_name::LEARNING_RATE, learning_rate),
-            false => supervised_step(learner, &batch, self.loss, None, step_idx, learning_rate)?,
+            false => supervised_step(learner, &batch, self.config, None, step_idx, learning_rate)?,
         };
         record.set(metric_name::RIGHT_SHARE, drawn.share);
         record.set(metric_name::EPOCH, (step_idx + 1) as f64 / self.order.batches_per_epoch() as f64);

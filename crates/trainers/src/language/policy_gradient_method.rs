@@ -7,6 +7,9 @@
 //! instead; completions whose advantage is 0 are left out of the pass where no KL is asked for, because they add nothing
 //! to the gradient (entropy and gap are then of the others alone); the learning rate follows steps, not updates.
 
+#[cfg(test)]
+mod golden;
+
 use std::time::Instant;
 
 use razor_core::Seed;
@@ -176,6 +179,10 @@ impl PolicyGradientMethod<'_> {
         let seed = self.seed.derive("rollouts", step_idx as u64);
         let rollouts =
             draw_groups(learner.policy(), self.prompts, &chosen, &self.limits, seed, &mut *self.judge)?;
+        Ok(self.batch(learner, rollouts))
+    }
+
+    fn batch(&self, learner: &Learner, rollouts: Vec<Rollout>) -> Batch {
         let examples: Vec<&TokenExample> = rollouts.iter().map(|rollout| &rollout.example).collect();
         let temperature = self.config.temperature;
         let needs_reference = self.config.loss.kl.is_some() || self.config.kl_in_reward != 0.0;
@@ -201,7 +208,7 @@ impl PolicyGradientMethod<'_> {
             })
             .collect();
         let advantages = self.config.advantage.of_batch(&rewards, self.config.group_size);
-        Ok(Batch { rollouts, advantages, behavior, reference })
+        Batch { rollouts, advantages, behavior, reference }
     }
 
     /// Adds the gradient of some completions, which make up one optimizer step.

@@ -1,8 +1,8 @@
 //! Supervised fine-tuning on given completions.
 //!
 //! Paper: arXiv 2509.04259, section 3 and Table 2. Only completion tokens are trained, the stop token included, and the
-//! loss is the mean over all of them in the batch, whatever the micro-batches. With a KL term: λ times the mean over the
-//! same tokens of the exact KL to the base. Replayed examples, where there are some, take a share of every batch.
+//! loss is reduced over the whole batch, whatever the micro-batches. With a KL term: λ times the exact KL to the base at
+//! the same tokens, reduced in the same way. Replayed examples, where there are some, take a share of every batch.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::language::epoch_order::EpochOrder;
 use crate::language::error::TrainError;
 use crate::language::learner::{KlTerm, Learner, SequenceScores};
-use crate::language::loss::{Reduction, SftLoss};
+use crate::language::loss::SftConfig;
 use crate::language::method::{Method, StepError, StepOutcome};
 use crate::language::run::{StepRecord, metric_name};
 
@@ -24,7 +24,7 @@ use crate::language::run::{StepRecord, metric_name};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SftKl {
-    /// λ, per nat of the mean over tokens.
+    /// λ, per nat of the reduced KL.
     pub coefficient: f64,
     /// Whether the expectation is under the policy, KL(π‖π₀), instead of the base, KL(π₀‖π).
     pub is_reverse: bool,
@@ -36,7 +36,7 @@ pub struct SftMethod<'a> {
     examples: &'a [TokenExample],
     order: EpochOrder,
     replay: Option<Replay<'a>>,
-    loss: SftLoss,
+    config: &'a SftConfig,
     kl: Option<(SftKl, &'a Decoder)>,
 }
 
@@ -48,21 +48,17 @@ struct Replay<'a> {
 }
 
 impl<'a> SftMethod<'a> {
-    /// On `examples`, `batch_size` of them a step.
+    /// On `examples`, as many a step as `config` has sequences.
     ///
     /// # Errors
     /// [`TrainError::NoData`] without examples.
-    pub fn new(
-        examples: &'a [TokenExample],
-        batch_size: usize,
-        loss: SftLoss,
-        seed: Seed,
-    ) -> Result<Self, TrainError> {
+    pub fn new(examples: &'a [TokenExample], config: &'a SftConfig, seed: Seed) -> Result<Self, TrainError> {
         if examples.is_empty() {
             return Err(TrainError::NoData("the data holds no usable example".to_owned()));
         }
+        let batch_size = config.optimization.sequences_per_step;
         let order = EpochOrder::new(examples.len(), batch_size, seed.derive("examples", 0));
-        Ok(Self { examples, order, replay: None, loss, kl: None })
+        Ok(Self { examples, order, replay: None, config, kl: None })
     }
 
     /// With a KL to the base.
@@ -108,7 +104,7 @@ impl Method for SftMethod<'_> {
             batch.extend(replay.order.batch(step_idx).iter().map(|&idx| &replay.examples[idx]));
         }
         let kl = self.kl.as_ref().map(|(kl, base)| (*kl, *base));
-        let mut record = supervised_step(learner, &batch, self.loss, kl, step_idx, learning_rate)?;
+        let mut record = supervised_step(learner, &batch, self.config, kl, step_idx, learning_rate)?;
         record.set(metric_name::EPOCH, (step_idx + 1) as f64 / self.order.batches_per_epoch() as f64);
         record.set_timing(metric_name::STEP_SECONDS, started.elapsed().as_secs_f64());
         Ok(StepOutcome { record, completions: Vec::new() })
@@ -119,14 +115,15 @@ impl Method for SftMethod<'_> {
 pub(super) fn supervised_step(
     learner: &mut Learner,
     batch: &[&TokenExample],
-    token_loss: SftLoss,
+    config: &SftConfig,
     kl: Option<(SftKl, &Decoder)>,
     step_idx: usize,
     learning_rate: f64,
 ) -> Result<StepRecord, StepError> {
     let started = Instant::now();
     let lengths: Vec<usize> = batch.iter().map(|example| example.completion.len()).collect();
-    let weights = Reduction::TokenMean.weights(&lengths, 0);
+    let token_loss = config.loss;
+    let weights = config.reduction.weights(&lengths, config.max_tokens);
     let kl_weights: Vec<f64> = match &kl {
         Some((kl, _)) => weights.iter().map(|weight| kl.coefficient * weight).collect(),
         None => Vec::new(),
@@ -148,9 +145,8 @@ pub(super) fn supervised_step(
         scores.log_probs.iter().map(|&log_prob| token_loss.token(log_prob, weight).loss).sum()
     };
     let mut loss: f64 = scores.iter().zip(&weights).map(|(scores, &weight)| loss_of(scores, weight)).sum();
-    let kl_mean = kl.map(|_| token_mean(&scores, |scores| &scores.kl));
-    if let (Some((kl, _)), Some(mean)) = (kl, kl_mean) {
-        loss += kl.coefficient * mean;
+    for (scores, weight) in scores.iter().zip(&kl_weights) {
+        loss += weight * scores.kl.iter().map(|&kl| f64::from(kl)).sum::<f64>();
     }
     let not_finite = |what| StepError::NotFinite { what, batch: described(batch, &scores) };
     if !loss.is_finite() {
@@ -169,8 +165,8 @@ pub(super) fn supervised_step(
         .with(metric_name::LENGTH_MEAN, n_trained as f64 / lengths.len() as f64)
         .with(metric_name::GRAD_NORM, update.grad_norm)
         .with(metric_name::LEARNING_RATE, learning_rate);
-    if let Some(kl) = kl_mean {
-        record.set(metric_name::KL_IN_LOSS, kl);
+    if kl.is_some() {
+        record.set(metric_name::KL_IN_LOSS, token_mean(&scores, |scores| &scores.kl));
     }
     if update.penalty > 0.0 {
         record.set(metric_name::WEIGHT_PENALTY, update.penalty);

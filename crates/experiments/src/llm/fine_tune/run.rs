@@ -284,8 +284,7 @@ impl Prepared {
                 MethodSettings::Sft { config, .. } | MethodSettings::RejectionSft { config, .. },
                 MethodData::Examples { examples, replay },
             ) => {
-                let n = config.optimization.sequences_per_step;
-                let mut method = SftMethod::new(examples, n, config.loss, method_seed)?;
+                let mut method = SftMethod::new(examples, config, method_seed)?;
                 if let MethodSettings::Sft { kl: Some(kl), .. } = &settings.method {
                     method = method.with_kl(*kl, &base.decoder);
                 }
@@ -319,8 +318,7 @@ impl Prepared {
                     &mut rewarding,
                     &base.decoder,
                     limits,
-                    config.loss,
-                    config.optimization.sequences_per_step,
+                    config,
                     method_seed,
                 )?)
             }
