@@ -11,6 +11,7 @@ use crate::backend::VERSION;
 use crate::generate::GenerateArgs;
 use crate::interpolate::InterpolateArgs;
 use crate::measure::MeasureArgs;
+use crate::merge::MergeArgs;
 use crate::score::ScoreArgs;
 use crate::train_settings::{GrpoArgs, RejectionSftArgs, SelfDistillArgs, SftArgs, SimpoArgs};
 
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Simpo(SimpoArgs),
     SelfDistill(SelfDistillArgs),
     Interpolate(InterpolateArgs),
+    Merge(MergeArgs),
     Generate(GenerateArgs),
     Score(ScoreArgs),
     Measure(MeasureArgs),

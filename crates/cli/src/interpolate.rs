@@ -12,7 +12,9 @@ use razor_models::{
 use razor_trainers::language::loss::interpolate_weights;
 
 use crate::UsageError;
+use crate::model::refuse_adapter;
 use crate::progress::download_progress;
+use crate::terminal::print;
 
 /// Average a base and a tuned model, weight by weight (WiSE-FT)
 #[derive(Debug, Args)]
@@ -48,6 +50,7 @@ pub(crate) fn run(args: &InterpolateArgs) -> anyhow::Result<ExitCode> {
     }
     let folder = |name: &str| resolve_model(name, None, args.offline, download_progress(true));
     let (base, tuned) = (folder(&args.base)?, folder(&args.tuned)?);
+    refuse_adapter(&tuned)?;
     let config = LmConfig::load(&tuned)?;
     let (of_base, of_tuned) = (Checkpoint::open(&base)?, Checkpoint::open(&tuned)?);
     let specs = config.tensors();
@@ -69,6 +72,6 @@ pub(crate) fn run(args: &InterpolateArgs) -> anyhow::Result<ExitCode> {
         Ok(end)
     };
     save_model(&args.out, &config.to_json(), Some(&tuned), &specs, dtype, MAX_SHARD_BYTES, &mut read)?;
-    println!("{}", args.out.display());
+    print(&format!("{}\n", args.out.display()))?;
     Ok(ExitCode::SUCCESS)
 }

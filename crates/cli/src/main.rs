@@ -20,6 +20,7 @@ mod measure_page;
 mod measure_shift;
 mod measure_tables;
 mod measure_weights;
+mod merge;
 mod model;
 mod progress;
 mod report;
@@ -86,6 +87,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::SelfDistill(args) => train::run(&TrainCommand::SelfDistill(args), &args.train, None),
         Command::Simpo(args) => train::run(&TrainCommand::Simpo(args), &args.train, None),
         Command::Interpolate(args) => interpolate::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
         Command::Measure(args) => measure::run(args),

@@ -1,12 +1,12 @@
 //! A model folder as the commands use it: decoder, tokenizer, and where there are conversations the chat template.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
 use razor_data::{ChatOptions, ChatTemplate, Message, TemplateName, Tokenizer};
-use razor_models::{Checkpoint, Decoder, LmConfig, WeightDtype, resolve_model};
+use razor_models::{Checkpoint, Decoder, LmConfig, WeightDtype, adapter_base, resolve_model};
 
 use crate::backend::{self, BACKEND};
 use crate::progress::download_progress;
@@ -44,6 +44,7 @@ impl LoadedModel {
     /// Reads `name`, a folder or a hub id, and tells on standard error what it read.
     pub(crate) fn read(name: &str, args: &ModelArgs, quiet: bool) -> anyhow::Result<Self> {
         let folder = resolve_model(name, args.revision.as_deref(), args.offline, download_progress(quiet))?;
+        refuse_adapter(&folder)?;
         let tokenizer = Tokenizer::load(&folder)?;
         let decoder = read_decoder(&folder, args.dtype, quiet)?;
         let (n_tokens, n_rows) = (tokenizer.vocab_len(), decoder.config().vocab_size);
@@ -98,12 +99,19 @@ impl LoadedModel {
     }
 }
 
+/// An adapter has neither weights of its own nor a tokenizer.
+pub(crate) fn refuse_adapter(folder: &Path) -> anyhow::Result<()> {
+    if adapter_base(folder)?.is_some() && !folder.join("config.json").is_file() {
+        let shown = folder.display();
+        bail!(
+            "{shown} is an adapter: `razor merge --adapter {shown} --out DIR` makes a model of it and its base"
+        );
+    }
+    Ok(())
+}
+
 /// Reads a decoder onto the build's device.
-pub(crate) fn read_decoder(
-    folder: &std::path::Path,
-    dtype: DtypeChoice,
-    quiet: bool,
-) -> anyhow::Result<Decoder> {
+pub(crate) fn read_decoder(folder: &Path, dtype: DtypeChoice, quiet: bool) -> anyhow::Result<Decoder> {
     let config = LmConfig::load(folder)?;
     let checkpoint = Checkpoint::open(folder)?;
     let report = checkpoint.check(&config)?;

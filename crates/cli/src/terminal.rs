@@ -13,6 +13,11 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Writes a line to standard error. That nobody listens any more is no reason to end a run.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// [`print()`]s a value as indented JSON.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
@@ -27,7 +32,7 @@ pub(crate) fn print_error(error: &anyhow::Error) {
         }
     }
     let label = if allows_colours(&io::stderr()) { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
-    eprintln!("{label} {}", text.trim_end());
+    tell(&format!("{label} {}", text.trim_end()));
 }
 
 /// Whether escape codes are welcome: a terminal that is not `dumb`, and no `NO_COLOR`.

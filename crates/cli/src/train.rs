@@ -1,5 +1,6 @@
 //! `razor sft`, `rejection-sft`, `grpo`, `simpo` and `self-distill`: one fine-tuning run.
 
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,14 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Args;
 use razor_data::{ChatTemplate, PreviewStyle, Sources, TemplateName, TokenExample, render_tokens};
-use razor_experiments::llm::fine_tune::{BaseModel, FineTuneSettings, MethodSettings, ModelText, Prepared};
+use razor_experiments::llm::fine_tune::{
+    BaseModel, FineTuneSettings, MethodSettings, ModelText, Prepared, RunTarget,
+};
 use razor_trainers::language::loss::Reduction;
 use razor_trainers::language::{EndedBy, TrainingResult};
 use serde_json::json;
 
 use crate::backend;
 use crate::model::{LoadedModel, ModelArgs};
-use crate::terminal::{allows_colours, command_text, print, print_json};
+use crate::progress::CountProgress;
+use crate::terminal::{allows_colours, command_text, print, print_json, tell};
 use crate::train_plan::Plan;
 use crate::train_settings::{TrainCommand, settings};
 use crate::train_watch::TrainWatch;
@@ -45,29 +49,29 @@ pub(crate) struct TrainArgs {
     /// Continue a run that was stopped
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Steps [default: what the epochs make]
+    /// Steps, at least 1 [default: what the epochs make]
     #[arg(long, value_name = "N")]
-    pub(crate) steps: Option<usize>,
+    pub(crate) steps: Option<NonZero<usize>>,
     /// Peak learning rate [default: the preset's]
-    #[arg(long, value_name = "LR")]
+    #[arg(long, value_name = "LR", allow_negative_numbers = true)]
     pub(crate) learning_rate: Option<f64>,
     /// Train a LoRA adapter of this rank instead of all weights; α is twice the rank unless --lora-alpha says otherwise
     #[arg(long, value_name = "R")]
     pub(crate) lora_rank: Option<usize>,
     /// α of the adapter
-    #[arg(long, value_name = "A", requires = "lora_rank")]
+    #[arg(long, value_name = "A", requires = "lora_rank", allow_negative_numbers = true)]
     pub(crate) lora_alpha: Option<f64>,
     /// Projections with an adapter, comma-separated [default: all seven]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "lora_rank")]
     pub(crate) lora_targets: Option<Vec<String>>,
     /// Hold all weights near those of the base: coefficient of the squared distance (L2-SP)
-    #[arg(long, value_name = "C", conflicts_with = "lora_rank")]
+    #[arg(long, value_name = "C", conflicts_with = "lora_rank", allow_negative_numbers = true)]
     pub(crate) anchor_coef: Option<f64>,
     /// Weigh that distance by the base's Fisher information on these prompts of old tasks (EWC): JSON lines
     #[arg(long, value_name = "FILE", requires = "anchor_coef")]
     pub(crate) ewc_prompts: Option<PathBuf>,
     /// Limit to the KL from the base, nats per completion on held-out prompts: the run stops above it
-    #[arg(long, value_name = "NATS")]
+    #[arg(long, value_name = "NATS", allow_negative_numbers = true)]
     pub(crate) kl_budget: Option<f64>,
     /// Above --kl-budget halve the learning rate instead of stopping
     #[arg(long, requires = "kl_budget")]
@@ -102,27 +106,32 @@ pub(crate) fn run(
     let settings = settings(command, args)?;
     let base = read_base(args)?;
     let sources = Sources::new(args.data.clone());
-    let mut say = |text: &str| {
-        if !args.quiet {
-            eprintln!("{text}");
-        }
+    let target = match args.dry_run || preview.is_some() {
+        true => None,
+        false => Some(RunTarget::new(&settings, &base.folder, &args.out, args.resume)?),
     };
-    let prepared = Prepared::new(settings, &base, &sources, &mut say)?;
+    let mut progress = None;
+    let mut on_drawn = |n_done: usize, n: usize| {
+        let what = "prompts answered by the base";
+        progress.get_or_insert_with(|| CountProgress::new(what, n, args.quiet)).set(n_done);
+    };
+    let prepared = Prepared::new(settings, &base, &sources, &mut on_drawn)?;
+    drop(progress); // the bar is away before anything is printed
     if let Some(n) = preview {
         return show_examples(&prepared, &base, n, args.json);
     }
     let plan = Plan::new(&prepared, &base)?;
-    if args.dry_run {
+    let Some(target) = target else {
         match args.json {
             true => print_json(&plan)?,
             false => print(&format!("{plan}{}", settings_text(&prepared.settings)))?,
         }
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     if !args.quiet {
-        eprint!("{plan}");
+        tell(plan.to_string().trim_end());
     }
-    let result = train(&prepared, &base, args)?;
+    let result = train(&prepared, &base, &target, args)?;
     match args.json {
         true => print_json(&result)?,
         false => print(&result_text(&result, args))?,
@@ -133,14 +142,19 @@ pub(crate) fn run(
     })
 }
 
-fn train(prepared: &Prepared, base: &BaseModel, args: &TrainArgs) -> anyhow::Result<TrainingResult> {
+fn train(
+    prepared: &Prepared,
+    base: &BaseModel,
+    target: &RunTarget,
+    args: &TrainArgs,
+) -> anyhow::Result<TrainingResult> {
     let is_interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&is_interrupted);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
             std::process::exit(130); // asked twice: at once, the last checkpoint is whole
         }
-        eprintln!("\ninterrupted: writing a checkpoint after this step; once more ends at once");
+        tell("\ninterrupted: writing a checkpoint after this step; once more ends at once");
     })
     .context("cannot listen for Ctrl-C")?;
     let mut shown = TrainWatch::new(prepared.n_steps() as u64, prepared.settings.kl_budget, args.quiet);
@@ -152,13 +166,19 @@ fn train(prepared: &Prepared, base: &BaseModel, args: &TrainArgs) -> anyhow::Res
         }
     };
     let environment = backend::environment(rayon::current_num_threads());
-    let result = prepared.run(base, &args.out, &environment, args.resume, &mut watch)?;
+    let result = prepared.run(base, target, &environment, &mut watch);
+    shown.end();
+    let result = result?;
     if result.ended_by == EndedBy::Interrupt {
         let mut words: Vec<String> = std::env::args().collect();
         if !args.resume {
             words.push("--resume".to_owned());
         }
-        eprintln!("the run is kept at step {}; continue with\n  {}", result.n_steps, command_text(words));
+        tell(&format!(
+            "the run is kept at step {}; continue with\n  {}",
+            result.n_steps,
+            command_text(words)
+        ));
     }
     Ok(result)
 }
@@ -242,6 +262,10 @@ fn result_text(result: &TrainingResult, args: &TrainArgs) -> String {
         }
         EndedBy::Interrupt => format!("stopped at step {}\n", result.n_steps),
     };
+    if result.n_idle_steps > 0 {
+        let (n_idle, n) = (result.n_idle_steps, result.n_steps);
+        text.push_str(&format!("{n_idle} of {n} steps had nothing to learn from: their gradient is zero\n"));
+    }
     if let Some(evaluation) = &result.evaluation {
         let name = match evaluation.kind {
             razor_trainers::language::EvaluationKind::Accuracy => "new-task accuracy",

@@ -49,15 +49,20 @@ impl fmt::Display for Plan {
         }
         let Self { n_trained, n_parameters, n_steps, memory_mib: memory, .. } = self;
         writeln!(f, "{n_steps} steps; {n_trained} of {n_parameters} parameters are trained")?;
-        let time = |seconds: f64| duration_text(Duration::from_secs_f64(seconds));
-        writeln!(
-            f,
-            "time, if completions run to their limit: about {} (training {}, sampling {}, measuring {})",
-            time(self.seconds.total()),
-            time(self.seconds.training),
-            time(self.seconds.sampling),
-            time(self.seconds.measuring)
-        )?;
+        let time =
+            |seconds: f64| duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        let parts = [
+            ("training", self.seconds.training),
+            ("sampling", self.seconds.sampling),
+            ("measuring", self.seconds.measuring),
+        ];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, seconds)| *seconds > 0.0)
+            .map(|(name, seconds)| format!("{name} {}", time(seconds)))
+            .collect();
+        let total = time(self.seconds.total());
+        writeln!(f, "time, if completions run to their limit: about {total} ({})", parts.join(", "))?;
         writeln!(
             f,
             "memory, MiB: program {:.0}, base {:.0}, policy {:.0}, gradients {:.0}, optimizer {:.0}, activations {:.0}, \

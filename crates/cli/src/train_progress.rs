@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use razor_trainers::language::run::{StepRecord, metric_name};
 
-use crate::terminal::duration_text;
+use crate::terminal::{duration_text, tell};
 
 /// Lines are this far apart.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows the steps of a run. All output goes to standard error; a clone shows the same bar.
-#[derive(Clone)]
+/// Shows the steps of a run. All output goes to standard error.
 pub(crate) enum TrainProgress {
     Bar(ProgressBar),
     Lines(Lines),
@@ -31,7 +30,7 @@ impl TrainProgress {
         }
         let bar = ProgressBar::new(n_steps).with_position(n_done);
         let template =
-            "{spinner} {wide_bar} step {pos} of {len}  {elapsed_precise}, about {eta} left\n  {wide_msg}";
+            "{spinner} {wide_bar} step {pos} of {len}  {elapsed_precise}, about {eta} left\n  {msg}";
         bar.set_style(ProgressStyle::with_template(template).expect("the template is sound"));
         bar.reset_eta(); // steps of an earlier sitting do not count as speed
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -42,12 +41,12 @@ impl TrainProgress {
     pub(crate) fn show(&mut self, record: &StepRecord) {
         match self {
             Self::Bar(bar) => {
-                bar.set_message(text(record));
+                bar.set_message(text(record).join("\n  "));
                 bar.set_position(record.step());
             }
             Self::Lines(lines) => {
                 if let Some(line) = lines.line(record, Instant::now()) {
-                    eprintln!("{line}");
+                    tell(&line);
                 }
             }
             Self::Silent => {}
@@ -57,8 +56,8 @@ impl TrainProgress {
     /// Prints a line above the bar.
     pub(crate) fn say(&self, text: &str) {
         match self {
-            Self::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Self::Lines(_) | Self::Silent => eprintln!("{text}"),
+            Self::Bar(bar) => bar.suspend(|| tell(text)),
+            Self::Lines(_) | Self::Silent => tell(text),
         }
     }
 
@@ -71,7 +70,6 @@ impl TrainProgress {
 }
 
 /// When the next line is due and what it says of the time left.
-#[derive(Clone)]
 pub(crate) struct Lines {
     n_done: u64,
     n_steps: u64,
@@ -88,7 +86,8 @@ impl Lines {
             return None;
         }
         self.last_line = Some(now);
-        let mut line = format!("step {step} of {}: {}", self.n_steps, text(record));
+        let told = text(record).into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        let mut line = format!("step {step} of {}: {told}", self.n_steps);
         let (n_taken, n_left) = (step.saturating_sub(self.n_done), self.n_steps.saturating_sub(step));
         if n_taken > 0 && n_left > 0 {
             let left = now.duration_since(self.start).mul_f64(n_left as f64 / n_taken as f64);
@@ -98,8 +97,8 @@ impl Lines {
     }
 }
 
-/// What a person watches; numbers that the step does not have are left out.
-fn text(record: &StepRecord) -> String {
+/// What a person watches, in two parts that each fit on a line; numbers that the step does not have are left out.
+fn text(record: &StepRecord) -> [String; 2] {
     let get = |name: &str| record.get(name);
     let clipped = match (get(metric_name::CLIP_LOW), get(metric_name::CLIP_HIGH)) {
         (None, None) => None,
@@ -108,19 +107,33 @@ fn text(record: &StepRecord) -> String {
     let reward = get(metric_name::REWARD_MEAN);
     let loss = get(metric_name::LOSS).filter(|_| reward.is_none());
     let percent = |label: &'static str| move |share: f64| format!("{label} {:.1} %", 100.0 * share);
-    let parts = [
+    let learning = [
         reward.map(|value| format!("reward {value:.3}")),
-        loss.map(|value| format!("loss {value:.4}")),
-        get(metric_name::KL_REFERENCE_TO_POLICY).map(|value| format!("KL to base {value:.4}")),
+        loss.map(|value| format!("loss {}", number(value, 4))),
+        get(metric_name::KL_REFERENCE_TO_POLICY).map(|value| format!("KL/token base‖policy {value:.4}")),
+        get(metric_name::KL_POLICY_TO_REFERENCE).map(|value| format!("policy‖base {value:.4}")),
         get(metric_name::ENTROPY).map(|value| format!("entropy {value:.3}")),
+    ];
+    let batch = [
         clipped.map(percent("clipped")),
         get(metric_name::LENGTH_MEAN).map(|value| format!("length {value:.0}")),
         get(metric_name::TRUNCATED_SHARE).map(percent("truncated")),
-        get(metric_name::ZERO_VARIANCE_SHARE).map(percent("groups without variance")),
-        get(metric_name::GRAD_NORM).map(|value| format!("gradient {value:.3}")),
+        get(metric_name::ZERO_VARIANCE_SHARE).map(percent("no variance")),
+        get(metric_name::RIGHT_SHARE).map(percent("right")),
+        get(metric_name::GRAD_NORM).map(|value| format!("gradient {}", number(value, 3))),
         get(metric_name::TOKENS_PER_SECOND).map(|value| format!("{value:.0} tokens/s")),
     ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let joined = |parts: &[Option<String>]| parts.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+    [joined(&learning), joined(&batch)]
+}
+
+/// With so many decimals, or in powers of ten where these would be many digits before the point.
+fn number(value: f64, decimals: usize) -> String {
+    if value.abs() < 1e6 || !value.is_finite() {
+        format!("{value:.decimals$}")
+    } else {
+        format!("{value:.2e}")
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +145,7 @@ mod tests {
             .with(metric_name::LOSS, 0.1)
             .with(metric_name::REWARD_MEAN, 0.5)
             .with(metric_name::KL_REFERENCE_TO_POLICY, 0.01234)
+            .with(metric_name::KL_POLICY_TO_REFERENCE, 0.02)
             .with(metric_name::ENTROPY, 0.8)
             .with(metric_name::CLIP_LOW, 0.01)
             .with(metric_name::CLIP_HIGH, 0.02)
@@ -144,12 +158,15 @@ mod tests {
 
     #[test]
     fn a_step_is_told_by_what_it_has() {
+        let [learning, batch] = text(&grpo(1));
+        assert_eq!(learning, "reward 0.500, KL/token base‖policy 0.0123, policy‖base 0.0200, entropy 0.800");
         assert_eq!(
-            text(&grpo(1)),
-            "reward 0.500, KL to base 0.0123, entropy 0.800, clipped 3.0 %, length 312, truncated 25.0 %, \
-             groups without variance 50.0 %, gradient NaN, 812 tokens/s"
+            batch,
+            "clipped 3.0 %, length 312, truncated 25.0 %, no variance 50.0 %, gradient NaN, 812 tokens/s"
         );
-        assert_eq!(text(&StepRecord::new(1).with(metric_name::LOSS, 0.5)), "loss 0.5000");
+        let loss = |value: f64| text(&StepRecord::new(1).with(metric_name::LOSS, value));
+        assert_eq!(loss(0.5), ["loss 0.5000", ""]);
+        assert_eq!(loss(-3.68e33), ["loss -3.68e33", ""]);
     }
 
     #[test]

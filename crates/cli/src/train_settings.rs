@@ -1,9 +1,11 @@
 //! From the command line to the settings of a run.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use razor_core::load_config;
+use razor_data::TaskId;
 use razor_experiments::llm::fine_tune::{
     AnchorSettings, CadenceSettings, FineTuneSettings, FisherSettings, LoraSettings, MemorySettings,
     MethodSettings, PromptStyle, ReplaySettings, TaskSettings,
@@ -38,7 +40,7 @@ pub(crate) struct SftArgs {
     #[arg(long)]
     pub(crate) dft: bool,
     /// Coefficient of an exact KL(base‖policy) in the loss
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
     pub(crate) kl_coef: Option<f64>,
     /// Take KL(policy‖base) instead
     #[arg(long, requires = "kl_coef")]
@@ -118,7 +120,7 @@ pub(crate) struct GrpoArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_new_tokens: Option<usize>,
     /// Coefficient of a KL to the base in the loss, estimated by k3 as in TRL
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
     pub(crate) kl_coef: Option<f64>,
 }
 
@@ -187,7 +189,7 @@ pub(crate) fn settings(command: &TrainCommand<'_>, args: &TrainArgs) -> anyhow::
     let settings = FineTuneSettings {
         seed: args.seed,
         model: args.model.clone(),
-        n_steps: args.steps.unwrap_or(0),
+        n_steps: args.steps.map_or(0, NonZero::get),
         n_epochs,
         task: TaskSettings {
             name: args.task.clone().unwrap_or_else(|| "user_file".to_owned()),
@@ -216,7 +218,7 @@ pub(crate) fn settings(command: &TrainCommand<'_>, args: &TrainArgs) -> anyhow::
         toml::to_string(&settings).map_err(|error| UsageError(format!("a number is too large: {error}")))?;
     let settings: FineTuneSettings = load_config(&text, Path::new("the settings"), &args.set)
         .map_err(|error| UsageError(error.to_string()))?;
-    match problem(&settings) {
+    match problem(&settings).or_else(|| problem_of_the_unused(&settings.method, n_epochs)) {
         Some(problem) => Err(UsageError(problem).into()),
         None => Ok(settings),
     }
@@ -277,41 +279,62 @@ fn anchor(args: &TrainArgs) -> Option<AnchorSettings> {
     args.anchor_coef.map(|coefficient| AnchorSettings { coefficient, fisher })
 }
 
+/// Counts above this are mistakes, and their products would not fit.
+const MOST: usize = 1_000_000_000;
+
 /// What no run can be made of.
 fn problem(settings: &FineTuneSettings) -> Option<String> {
+    if let Some(Err(error)) = settings.task.file.is_none().then(|| settings.task.name.parse::<TaskId>()) {
+        return Some(error.to_string());
+    }
+    problem_of_a_number(settings)
+        .or_else(|| problem_of_a_count(settings))
+        .or_else(|| settings.lora.as_ref().and_then(|lora| lora.config().problem()))
+        .or_else(|| problem_of_groups(&settings.method))
+}
+
+fn problem_of_a_number(settings: &FineTuneSettings) -> Option<String> {
     let optimization = settings.optimization();
-    if !(optimization.learning_rate > 0.0 && optimization.learning_rate.is_finite()) {
-        return Some(format!(
-            "the learning rate is {}: expected a number above 0",
-            optimization.learning_rate
-        ));
-    }
-    if let Some(problem) = settings.lora.as_ref().and_then(|lora| lora.config().problem()) {
-        return Some(problem);
-    }
-    if let MethodSettings::PolicyGradient { config } = &settings.method {
-        let n = optimization.sequences_per_step * config.n_minibatches;
-        if config.group_size == 0 || !n.is_multiple_of(config.group_size) {
-            return Some(format!(
-                "a step has {n} completions (sequences_per_step times n_minibatches), which are not whole groups of {}",
-                config.group_size
-            ));
+    let adamw = optimization.adamw;
+    let mut above_0 = vec![
+        ("method.config.optimization.learning_rate", optimization.learning_rate),
+        ("method.config.optimization.adamw.epsilon", adamw.epsilon),
+    ];
+    let mut from_0 = vec![
+        ("method.config.optimization.adamw.weight_decay", adamw.weight_decay),
+        ("method.config.optimization.max_grad_norm", optimization.max_grad_norm),
+    ];
+    from_0.extend(settings.kl_budget.map(|budget| ("kl_budget.nats", budget.nats)));
+    from_0.extend(settings.anchor.as_ref().map(|anchor| ("anchor.coefficient", anchor.coefficient)));
+    match &settings.method {
+        MethodSettings::Sft { kl, .. } => {
+            from_0.extend(kl.map(|kl| ("method.kl.coefficient", kl.coefficient)));
         }
-        if !(config.temperature > 0.0 && config.temperature.is_finite()) {
-            return Some(format!("the temperature is {}: expected a number above 0", config.temperature));
+        MethodSettings::PolicyGradient { config } => {
+            above_0.push(("method.config.temperature", f64::from(config.temperature)));
+            from_0.push(("method.config.kl_in_reward", config.kl_in_reward));
+            from_0.extend(config.loss.kl.map(|kl| ("method.config.loss.kl.coefficient", kl.coefficient)));
         }
+        _ => {}
     }
-    if let Some(budget) = &settings.kl_budget
-        && !(budget.nats >= 0.0 && budget.nats.is_finite())
-    {
-        return Some(format!("the KL budget is {}: expected a number of nats from 0 up", budget.nats));
-    }
-    if let Some((name, _)) = counts_of_the_method(&settings.method).into_iter().find(|(_, count)| *count == 0)
-    {
-        return Some(format!("`{name}` is 0: expected at least 1"));
-    }
-    let at_least_one = [
-        ("sequences_per_step", optimization.sequences_per_step),
+    let (beta1, beta2) = ("method.config.optimization.adamw.beta1", "method.config.optimization.adamw.beta2");
+    let betas = [(beta1, adamw.beta1), (beta2, adamw.beta2)];
+    let refused = |(name, value): (&str, f64), expected: &str| {
+        format!("`{name}` is {value}: expected a number {expected}")
+    };
+    let is_bad = |value: f64, is_in_range: bool| !(value.is_finite() && is_in_range);
+    let low = above_0.into_iter().find(|(_, value)| is_bad(*value, *value > 0.0));
+    let negative = from_0.into_iter().find(|(_, value)| is_bad(*value, *value >= 0.0));
+    let beta = betas.into_iter().find(|(_, value)| is_bad(*value, (0.0..1.0).contains(value)));
+    low.map(|found| refused(found, "above 0"))
+        .or_else(|| negative.map(|found| refused(found, "from 0 up")))
+        .or_else(|| beta.map(|found| refused(found, "from 0 to below 1")))
+}
+
+fn problem_of_a_count(settings: &FineTuneSettings) -> Option<String> {
+    let mut counts = vec![
+        ("n_epochs", settings.n_epochs),
+        ("method.config.optimization.sequences_per_step", settings.optimization().sequences_per_step),
         ("task.max_test", settings.task.max_test),
         ("task.max_new_tokens", settings.task.max_new_tokens),
         ("base_kl.n_prompts", settings.base_kl.n_prompts),
@@ -321,11 +344,44 @@ fn problem(settings: &FineTuneSettings) -> Option<String> {
         ("memory.tile_mib", settings.memory.tile_mib),
         ("memory.generation_rows", settings.memory.generation_rows),
     ];
-    let zero = at_least_one.into_iter().find(|(_, value)| *value == 0);
-    zero.map(|(name, _)| format!("`{name}` is 0: expected at least 1"))
+    counts.extend((settings.n_steps > 0).then_some(("n_steps", settings.n_steps))); // 0 asks for epochs
+    counts.extend(counts_of_the_method(&settings.method));
+    let (name, count) = counts.into_iter().find(|(_, count)| !(1..=MOST).contains(count))?;
+    Some(format!("`{name}` is {count}: expected a whole number from 1 to {MOST}"))
 }
 
-/// Counts of which there is at least one, by the name that `--set` knows.
+fn problem_of_groups(method: &MethodSettings) -> Option<String> {
+    let MethodSettings::PolicyGradient { config } = method else { return None };
+    let n = config.optimization.sequences_per_step * config.n_minibatches;
+    (!n.is_multiple_of(config.group_size)).then(|| {
+        format!(
+            "a step has {n} completions (method.config.optimization.sequences_per_step times method.config.n_minibatches), \
+             which are not whole groups of {}: change one of them, or --group-size",
+            config.group_size
+        )
+    })
+}
+
+/// Values of a preset that a method does not go by, or not here, must not be changed in vain.
+fn problem_of_the_unused(method: &MethodSettings, n_epochs: usize) -> Option<String> {
+    let (config, has_own_loss) = match method {
+        MethodSettings::Sft { config, .. } | MethodSettings::RejectionSft { config, .. } => (config, false),
+        MethodSettings::SelfDistillation { config, .. } | MethodSettings::Simpo { config, .. } => {
+            (config, true)
+        }
+        MethodSettings::PolicyGradient { .. } => return None,
+    };
+    if config.n_epochs != n_epochs {
+        return Some("`method.config.n_epochs` is the preset's: set `n_epochs` instead".to_owned());
+    }
+    if config.reduction != Reduction::TokenMean {
+        return Some("`method.config.reduction`: this method has token_mean alone".to_owned());
+    }
+    (has_own_loss && config.loss != SftLoss::Nll)
+        .then(|| "`method.config.loss` is not used: the method has a loss of its own".to_owned())
+}
+
+/// Counts of which there is at least one, by the name that `--set` knows them by.
 fn counts_of_the_method(method: &MethodSettings) -> Vec<(&'static str, usize)> {
     match method {
         MethodSettings::Sft { config, replay, .. } => {
@@ -349,6 +405,7 @@ fn counts_of_the_method(method: &MethodSettings) -> Vec<(&'static str, usize)> {
             vec![("method.n_draws", *n_draws), ("method.max_completion_tokens", *max_completion_tokens)]
         }
         MethodSettings::PolicyGradient { config } => vec![
+            ("method.config.group_size", config.group_size),
             ("method.config.n_minibatches", config.n_minibatches),
             ("method.config.n_iterations", config.n_iterations),
             ("method.config.max_completion_tokens", config.max_completion_tokens),

@@ -3,6 +3,7 @@
 use razor_trainers::language::run::{StepRecord, metric_name};
 use razor_trainers::language::{BudgetAction, EvaluationKind, Event, KlBudget, KlMeasurement};
 
+use crate::terminal::tell;
 use crate::train_progress::TrainProgress;
 
 /// Shows the events of a run.
@@ -71,21 +72,37 @@ impl TrainWatch {
         let record =
             self.kl.iter().fold((*record).clone(), |record, (name, value)| record.with(name, *value));
         progress.show(&record);
-        if record.step() == n_steps {
+    }
+
+    /// Takes the bar away, whatever the run ended by.
+    pub(crate) fn end(&self) {
+        if let Some(progress) = &self.progress {
             progress.finish();
         }
     }
 
     /// Says once when a step can have taught nothing.
     fn warn(&mut self, record: &StepRecord) {
-        let is_all = |name: &str| record.get(name) == Some(1.0);
-        let problem = if is_all(metric_name::ZERO_VARIANCE_SHARE) {
-            "in every group all rewards are equal, so nothing is learned: the task may be too hard, too easy, or its answers \
-             not be found in the completions (completions.jsonl has the reasons)"
-        } else if is_all(metric_name::TRUNCATED_SHARE) {
-            "every completion reached the limit of tokens: raise --max-new-tokens, or look whether the model ends its answers"
-        } else {
-            return;
+        let is = |name: &str, value: f64| record.get(name) == Some(value);
+        let all_cut = is(metric_name::TRUNCATED_SHARE, 1.0);
+        let problem = match (all_cut, is(metric_name::ZERO_VARIANCE_SHARE, 1.0)) {
+            (true, true) => {
+                "every completion reached the limit of tokens and in every group all rewards are equal, so nothing is \
+                 learned: raise --max-new-tokens, or look whether the model ends its answers"
+            }
+            (true, false) => {
+                "every completion reached the limit of tokens: raise --max-new-tokens, or look whether the model ends its \
+                 answers"
+            }
+            (false, true) => {
+                "in every group all rewards are equal, so nothing is learned: the task may be too hard, too easy, or its \
+                 answers not be found in the completions (completions.jsonl has the reasons)"
+            }
+            (false, false) if is(metric_name::RIGHT_SHARE, 0.0) => {
+                "no completion of the base is right, so nothing is learned: raise --draws, or --max-new-tokens where they \
+                 are cut off, or take an easier task"
+            }
+            (false, false) => return,
         };
         if !self.has_warned {
             self.has_warned = true;
@@ -97,7 +114,7 @@ impl TrainWatch {
         match &self.progress {
             _ if self.is_quiet => {}
             Some(progress) => progress.say(text),
-            None => eprintln!("{text}"),
+            None => tell(text),
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod atomic;
 mod config;
+mod digest;
 mod error;
 #[cfg(feature = "hub")]
 mod hub;
@@ -19,6 +20,7 @@ mod seed;
 
 pub use atomic::{read_json_lines, write_atomic, write_json, write_json_lines};
 pub use config::{fingerprint, load_config, read_toml, write_toml};
+pub use digest::file_digest;
 pub use error::CoreError;
 #[cfg(feature = "hub")]
 pub use hub::{HubProgress, HubSettings};

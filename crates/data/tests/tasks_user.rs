@@ -40,7 +40,7 @@ fn every_kind_of_answer_is_read() {
     assert!(
         matches!(&data.examples[1].answer, Some(Answer::Choice { label, options }) if label == "B" && options.len() == 2)
     );
-    assert_eq!((data.examples[4].id.as_str(), &data.examples[4].answer), ("mine#4", &None));
+    assert_eq!((data.examples[4].id.as_str(), &data.examples[4].answer), ("mine.jsonl:5", &None));
 }
 
 #[test]

@@ -40,8 +40,8 @@ mod strict_json;
 mod weights;
 
 pub use checkpoint::{
-    Checkpoint, HostData, HostTensor, Ignored, LoadReport, PartialFolder, WeightDtype, save_model,
-    write_tensors,
+    Checkpoint, HostData, HostTensor, Ignored, LoadReport, PartialFolder, WeightDtype, fingerprint_model,
+    save_model, write_tensors,
 };
 pub use decoder::{
     Activations, Decoder, Gradients, HiddenStates, KvCache, LORA_TARGETS, Lora, LoraConfig, NoTap,
@@ -56,6 +56,7 @@ pub use llama2c::{Llama2c, read_llama2c};
 pub use lm_config::{Family, LmConfig, TensorSpec};
 pub use mlp::Mlp;
 pub use model_hub::resolve_model;
+pub use peft::adapter_base;
 pub use rope_config::RopeScaling;
 pub use sampling::sample_label;
 pub use score::{ContinuationScore, ScoreLimits, ScoreRequest, rows_at, score_continuations};

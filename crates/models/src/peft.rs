@@ -71,6 +71,21 @@ fn read_config(path: &Path) -> Result<LoraConfig, ModelError> {
     }
 }
 
+/// What an adapter folder calls its base, the folder or hub id that it was made from; `None` where `folder` is no adapter.
+///
+/// # Errors
+/// [`ModelError::Config`] when the name is no text, [`ModelError::Read`] when `adapter_config.json` cannot be read.
+pub fn adapter_base(folder: &Path) -> Result<Option<String>, ModelError> {
+    let path = folder.join(CONFIG_FILE);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+    let object = parse_object(&path, &text)?;
+    let base = Fields::new(&path, &object).text("base_model_name_or_path")?.unwrap_or_default().to_owned();
+    Ok(Some(base))
+}
+
 /// Refuses whatever is set and not known to be without effect, so that a field of a later PEFT is no surprise either.
 fn refuse_other_mathematics(fields: &Fields<'_>) -> Result<(), ModelError> {
     let unknown = fields.keys().filter(|name| !WITHOUT_EFFECT.contains(name) && !READ.contains(name));

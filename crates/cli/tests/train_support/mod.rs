@@ -1,5 +1,8 @@
 //! What the tests of training share: a model of 28 thousand weights, tasks of a few words, and `razor` in a folder.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -18,12 +21,16 @@ pub(crate) fn razor(dir: &Path, arguments: &[&str]) -> Command {
 pub(crate) fn copy_model(dir: &Path) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny_qwen2");
     let to = dir.join("model");
-    fs::create_dir_all(&to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::write(to.join(entry.file_name()), fs::read(entry.path()).unwrap()).unwrap();
-    }
+    copy_folder(&from, &to);
     to
+}
+
+/// Copies the files of a folder.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for name in names(from) {
+        fs::write(to.join(&name), fs::read(from.join(&name)).unwrap()).unwrap();
+    }
 }
 
 /// Writes `dir/NAME` with one value a line.
@@ -41,6 +48,22 @@ pub(crate) fn questions() -> impl Iterator<Item = String> {
 pub(crate) fn write_sft_task(dir: &Path) {
     let row = |(idx, prompt)| json!({"prompt": prompt, "completion": format!("The answer is {}.", idx % 5)});
     write_rows(dir, "sft.jsonl", questions().enumerate().map(row));
+}
+
+/// `grpo.jsonl`: questions that are rightly answered by the token that the model itself finds likeliest, so that it is right
+/// now and then. For plain prompts and completions of one token.
+pub(crate) fn write_grpo_task(dir: &Path) {
+    write_rows(dir, "prompts.jsonl", questions().map(|prompt| json!({"id": prompt, "prompt": prompt})));
+    let greedy = ["generate", "--model", "model", "--input", "prompts.jsonl", "--temperature", "0"];
+    let output = razor(dir, &[&greedy[..], &["--max-new-tokens", "1"]].concat()).output().unwrap();
+    let rows = stdout(&output);
+    let rows = rows.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let answer = line["completion"].as_str().unwrap().trim();
+        let is_checkable = answer.contains(char::is_alphanumeric);
+        json!({"prompt": line["id"], "text": if is_checkable { answer } else { "the" }})
+    });
+    write_rows(dir, "grpo.jsonl", rows);
 }
 
 /// The arguments of a run of `dir/model` in small steps, with more after them.
@@ -93,4 +116,25 @@ pub(crate) fn stderr(output: &Output) -> String {
 pub(crate) fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{}", stderr(output));
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Checks that two model folders have the same numbers.
+pub(crate) fn assert_same_weights(left: &Path, right: &Path) {
+    let [left, right] = [left, right].map(|folder| numbers(&folder.join("model.safetensors")));
+    assert!(left == right, "the weights differ");
+}
+
+/// The tensors of a file by name, as bytes.
+fn numbers(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(path).unwrap();
+    let n_header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let (header, numbers) = bytes[8..].split_at(n_header);
+    let header: serde_json::Map<String, Value> = serde_json::from_slice(header).unwrap();
+    let place = |offset: &Value| offset.as_u64().unwrap() as usize;
+    let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__");
+    let slice = |entry: &Value| {
+        let offsets = &entry["data_offsets"];
+        numbers[place(&offsets[0])..place(&offsets[1])].to_vec()
+    };
+    tensors.map(|(name, entry)| (name, slice(&entry))).collect()
 }

@@ -88,6 +88,12 @@ impl<'a> Cursor<'a> {
         format!("{}:{}", self.path.display(), self.line)
     }
 
+    /// `file:line` without the folder: short, and enough to find the record.
+    pub(super) fn short_place(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        format!("{name}:{}", self.line)
+    }
+
     /// A field that must be there.
     pub(super) fn field(&self, name: &str) -> Result<Self, DataError> {
         self.optional_field(name)?.ok_or_else(|| self.at(name, self.value).error("a value", "none"))

@@ -27,14 +27,16 @@ const COMPLETION_FIELD: &str = "completion";
 /// | `tool_calls` | list of `{"Action", "Action_Input"}` | |
 /// | `text` | string that the completion has to match | |
 ///
+/// An example is called after its file and line.
+///
 /// # Errors
 /// [`DataError::NotJson`] or [`DataError::Field`] with file, line and field, also for a field that is not in the table;
 /// the errors of reading and unpacking a file.
 pub fn load_user_task(path: &Path) -> Result<TaskData, DataError> {
     let file = RecordFile::read(path)?;
     let mut examples = Vec::with_capacity(file.records.len());
-    for (idx, record) in file.cursors().enumerate() {
-        examples.push(user_example(&record, file.id(idx))?);
+    for record in file.cursors() {
+        examples.push(user_example(&record)?);
     }
     let provenance = TaskFile {
         path: file.path,
@@ -47,7 +49,7 @@ pub fn load_user_task(path: &Path) -> Result<TaskData, DataError> {
     Ok(TaskData { task, subset, examples, notes: Vec::new(), provenance: vec![provenance] })
 }
 
-fn user_example(record: &Cursor<'_>, id: String) -> Result<TaskExample, DataError> {
+fn user_example(record: &Cursor<'_>) -> Result<TaskExample, DataError> {
     refuse_unknown_fields(record)?;
     let (name, field) =
         only_one(record, &PROMPT_FIELDS)?.ok_or_else(|| record.error("`prompt` or `messages`", "neither"))?;
@@ -70,7 +72,7 @@ fn user_example(record: &Cursor<'_>, id: String) -> Result<TaskExample, DataErro
     let format = answer.as_ref().map_or(AnswerFormat::Whole, AnswerFormat::usual);
     let meta = std::collections::BTreeMap::new();
     Ok(TaskExample {
-        id,
+        id: record.short_place(),
         task: TaskId::UserFile,
         prompt,
         question,

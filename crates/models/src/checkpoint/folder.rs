@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use razor_core::{file_digest, fingerprint};
 use serde::Deserialize;
 
 use crate::checkpoint::header::MAX_JSON_LEN;
@@ -59,6 +60,30 @@ pub(crate) fn weight_files(folder: &Path) -> Result<WeightFiles, ModelError> {
             Err(ModelError::Layout { path: folder.to_owned(), message })
         }
     }
+}
+
+/// A fingerprint (16 hexadecimal digits) of all files of a model folder that are read: config, weights, tokenizer, template.
+/// Equal files, equal fingerprints, wherever the folder is.
+///
+/// # Errors
+/// [`ModelError::Read`] when a file cannot be read, [`ModelError::Layout`] when there are no weights.
+pub fn fingerprint_model(folder: &Path) -> Result<String, ModelError> {
+    let mut names = match weight_files(folder)? {
+        WeightFiles::Single(_) => vec![MODEL_FILE.to_owned()],
+        WeightFiles::Sharded(map) => map.into_iter().map(|(_, file)| file).collect(),
+    };
+    let beside = ["config.json"].into_iter().chain(COMPANIONS).filter(|name| folder.join(name).is_file());
+    names.extend(beside.map(str::to_owned));
+    names.sort_unstable();
+    names.dedup();
+    let mut digests = Vec::with_capacity(names.len());
+    for name in names {
+        let path = folder.join(&name);
+        let digest = File::open(&path).and_then(|file| file_digest(&file));
+        let (_, sha256) = digest.map_err(|source| ModelError::Read { path, source })?;
+        digests.push((name, sha256));
+    }
+    Ok(fingerprint(&digests))
 }
 
 #[derive(Deserialize)]

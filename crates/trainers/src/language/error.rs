@@ -27,6 +27,8 @@ pub enum TrainError {
         kept(.last_checkpoint)
     )]
     Diverged { step: u64, last_checkpoint: Option<u64> },
+    #[error("{source}; {}; once it can be written, --resume goes on from there", kept(.last_checkpoint))]
+    Unwritten { source: RunError, last_checkpoint: Option<u64> },
     #[error("the reward of prompt {prompt_idx}: {message}")]
     Reward { prompt_idx: usize, message: String },
     #[error("cannot go on from {path}: {message}")]

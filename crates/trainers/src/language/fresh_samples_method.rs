@@ -77,7 +77,10 @@ impl Method for FreshSamplesMethod<'_> {
         record.set(metric_name::RIGHT_SHARE, drawn.share);
         record.set(metric_name::EPOCH, (step_idx + 1) as f64 / self.order.batches_per_epoch() as f64);
         record.set_timing(metric_name::SAMPLING_SECONDS, sampling_seconds);
-        record.set_timing(metric_name::STEP_SECONDS, started.elapsed().as_secs_f64());
+        let seconds = started.elapsed().as_secs_f64();
+        let n_tokens: usize = batch.iter().map(|example| example.ids.len()).sum();
+        record.set_timing(metric_name::STEP_SECONDS, seconds);
+        record.set_timing(metric_name::TOKENS_PER_SECOND, n_tokens as f64 / seconds);
         Ok(StepOutcome { record, completions: Vec::new() })
     }
 }

@@ -14,8 +14,7 @@ use std::time::Instant;
 
 use razor_core::Seed;
 use razor_data::TokenExample;
-use razor_models::{Decoder, GenerationLimits, ModelError};
-use serde_json::json;
+use razor_models::{Decoder, GenerationLimits};
 
 use crate::advantage::n_without_spread;
 use crate::language::epoch_order::EpochOrder;
@@ -26,7 +25,7 @@ use crate::language::loss::{
     kl_in_reward,
 };
 use crate::language::method::{Method, SampledCompletion, StepError, StepOutcome};
-use crate::language::rollout::{Judging, Rollout, RolloutLimits, draw_groups};
+use crate::language::rollout::{Judging, Rollout, RolloutLimits, draw_groups, undrawn};
 use crate::language::run::{StepRecord, metric_name};
 use crate::language::sft_method::{described, token_mean};
 
@@ -117,13 +116,9 @@ impl Method for PolicyGradientMethod<'_> {
         learning_rate: f64,
     ) -> Result<StepOutcome, StepError> {
         let started = Instant::now();
-        let batch = match self.draw(learner, step_idx) {
-            Ok(batch) => batch,
-            Err(TrainError::Model(ModelError::Logits)) => {
-                return Err(StepError::NotFinite { what: "logits", batch: self.drawn_from(step_idx) });
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let chosen = self.order.batch(step_idx).to_vec();
+        let drawn = self.draw(learner, step_idx, &chosen);
+        let batch = drawn.map_err(|error| undrawn(error, self.prompts, &chosen))?;
         let sampling_seconds = started.elapsed().as_secs_f64();
         let mut first = FirstPass::default();
         let (mut grad_norm, mut penalty) = (0.0_f64, 0.0_f64);
@@ -168,17 +163,10 @@ impl Method for PolicyGradientMethod<'_> {
 }
 
 impl PolicyGradientMethod<'_> {
-    /// The prompts of a step whose completions cannot be drawn.
-    fn drawn_from(&mut self, step_idx: usize) -> Vec<serde_json::Value> {
-        let describe = |&idx: &usize| json!({ "prompt": idx, "token_ids": self.prompts[idx] });
-        self.order.batch(step_idx).iter().map(describe).collect()
-    }
-
-    fn draw(&mut self, learner: &Learner, step_idx: usize) -> Result<Batch, TrainError> {
-        let chosen = self.order.batch(step_idx).to_vec();
+    fn draw(&mut self, learner: &Learner, step_idx: usize, chosen: &[usize]) -> Result<Batch, TrainError> {
         let seed = self.seed.derive("rollouts", step_idx as u64);
         let rollouts =
-            draw_groups(learner.policy(), self.prompts, &chosen, &self.limits, seed, &mut *self.judge)?;
+            draw_groups(learner.policy(), self.prompts, chosen, &self.limits, seed, &mut *self.judge)?;
         Ok(self.batch(learner, rollouts))
     }
 
@@ -251,10 +239,11 @@ impl PolicyGradientMethod<'_> {
             pass.n_clipped[0] += n_clipped_low;
             pass.n_clipped[1] += n_clipped_high;
             pass.n_tokens += scores.log_probs.len();
-            let sampler = &batch.rollouts[of(place)].sampler_log_probs;
-            pass.gaps.extend(
-                scores.log_probs.iter().zip(sampler).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()),
-            );
+            let idx = of(place);
+            // Of the policy that sampled: after an update the difference would be what was learned.
+            let trainer = batch.behavior.as_ref().map_or(&scores.log_probs, |of| &of[idx].log_probs);
+            let sampler = &batch.rollouts[idx].sampler_log_probs;
+            pass.gaps.extend(trainer.iter().zip(sampler).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()));
         }
         pass.scored = (0..kept.len()).map(of).collect();
         pass.scores = scores;

@@ -5,8 +5,10 @@ use razor_data::TokenExample;
 use razor_models::{
     Completion, Decoder, GenerationLimits, GenerationRequest, ModelError, Sampling, StopReason, generate,
 };
+use serde_json::json;
 
 use crate::language::error::TrainError;
+use crate::language::method::StepError;
 
 /// What a completion is worth, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +48,17 @@ pub(super) struct Rollout {
     pub(super) sampler_log_probs: Vec<f32>,
     pub(super) is_truncated: bool,
     pub(super) judgement: Judgement,
+}
+
+/// Why completions of the policy could not be drawn; where its logits are not finite, with the prompts of the step.
+pub(super) fn undrawn(error: TrainError, prompts: &[Vec<u32>], chosen: &[usize]) -> StepError {
+    let describe = |&idx: &usize| json!({ "prompt": idx, "token_ids": prompts[idx] });
+    match error {
+        TrainError::Model(ModelError::Logits) => {
+            StepError::NotFinite { what: "logits", batch: chosen.iter().map(describe).collect() }
+        }
+        other => other.into(),
+    }
 }
 
 /// Draws and judges a group for each of some prompts, group after group.

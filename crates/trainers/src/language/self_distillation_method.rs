@@ -20,7 +20,7 @@ use crate::language::error::TrainError;
 use crate::language::learner::{KlTerm, Learner};
 use crate::language::loss::{Optimization, Reduction};
 use crate::language::method::{Method, StepError, StepOutcome};
-use crate::language::rollout::{Judgement, Rollout, RolloutLimits, draw_groups};
+use crate::language::rollout::{Judgement, Rollout, RolloutLimits, draw_groups, undrawn};
 use crate::language::run::{StepRecord, metric_name};
 use crate::language::sft_method::{described, token_mean};
 
@@ -90,7 +90,8 @@ impl Method for SelfDistillationMethod<'_> {
         let mut unjudged =
             |_: usize, _: &[u32]| Ok(Judgement { reward: None, text: String::new(), reason: String::new() });
         let rollouts =
-            draw_groups(learner.policy(), &self.prompts, &chosen, &self.limits, seed, &mut unjudged)?;
+            draw_groups(learner.policy(), &self.prompts, &chosen, &self.limits, seed, &mut unjudged)
+                .map_err(|error| undrawn(error, &self.prompts, &chosen))?;
         let sampling_seconds = started.elapsed().as_secs_f64();
         let taught: Vec<TokenExample> =
             rollouts.iter().map(|rollout| self.read_by_teacher(rollout)).collect();

@@ -86,12 +86,14 @@ impl Method for SimpoMethod<'_> {
             return Err(not_finite("gradient"));
         }
         let n_tokens: usize = batch.iter().map(|example| example.ids.len()).sum();
+        let n_trained: usize = batch.iter().map(|example| example.completion.len()).sum();
         let gaps = terms.iter().map(|term| term.reward_gap);
         let mut record = StepRecord::new(step_idx as u64 + 1)
             .with(metric_name::LOSS, loss)
             .with(metric_name::REWARD_GAP, gaps.clone().sum::<f64>() / n_pairs as f64)
             .with(metric_name::REWARD_ACCURACY, gaps.filter(|gap| *gap > 0.0).count() as f64 / n_pairs as f64)
             .with(metric_name::ENTROPY, token_mean(&scores, |scores| &scores.entropies))
+            .with(metric_name::LENGTH_MEAN, n_trained as f64 / batch.len() as f64)
             .with(metric_name::GRAD_NORM, update.grad_norm)
             .with(metric_name::LEARNING_RATE, learning_rate)
             .with(metric_name::EPOCH, (step_idx + 1) as f64 / self.order.batches_per_epoch() as f64);

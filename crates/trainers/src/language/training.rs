@@ -108,6 +108,9 @@ pub enum Event<'a> {
 pub struct TrainingResult {
     /// Steps taken.
     pub n_steps: u64,
+    /// Steps of these without a gradient, in which nothing could be learned: all rewards of every group were equal, or no
+    /// completion was right.
+    pub n_idle_steps: u64,
     /// Why it ended.
     pub ended_by: EndedBy,
     /// Of the last step; `None` where a run was interrupted between two evaluations.
@@ -147,6 +150,7 @@ struct LoopState {
     last_evaluation: Option<Evaluation>,
     /// Step of the last evaluation.
     evaluated_at: u64,
+    n_idle_steps: u64,
     ended_by: Option<EndedBy>,
 }
 
@@ -183,6 +187,7 @@ impl Training<'_> {
             measured_at: 0,
             last_evaluation: None,
             evaluated_at: 0,
+            n_idle_steps: 0,
             ended_by: None,
         };
         let mut offsets = LogOffsets::default();
@@ -196,13 +201,33 @@ impl Training<'_> {
         let mut logs = RunLogs::open(&folder, &offsets)?;
         // An interrupt is no end: the run goes on.
         state.ended_by = state.ended_by.filter(|ended| *ended != EndedBy::Interrupt);
+        let taken = self.take_steps(step_idx, &mut state, &folder, &mut logs);
+        let result = taken.and_then(|n_steps| self.finish(folder, logs, n_steps, &state));
+        result.map_err(|error| match (error, self.checkpoints.steps()) {
+            (TrainError::Run(source), Ok(steps)) => {
+                TrainError::Unwritten { source, last_checkpoint: steps.last().copied() }
+            }
+            (error, _) => error,
+        })
+    }
+
+    /// From `step_idx` to the end of the run; gives the number of steps that it has then.
+    fn take_steps(
+        &mut self,
+        mut step_idx: usize,
+        state: &mut LoopState,
+        folder: &RunFolder,
+        logs: &mut RunLogs,
+    ) -> Result<usize, TrainError> {
         let mut wants_to_stop = false;
         if step_idx == 0 {
-            wants_to_stop |= self.measure(0, &mut state, &mut logs)?.is_break();
+            wants_to_stop |= self.measure(0, state, logs)?.is_break();
         }
         while step_idx < self.config.n_steps && state.ended_by.is_none() {
-            let outcome = self.take_step(step_idx, &state, &folder)?;
+            let outcome = self.take_step(step_idx, state, folder)?;
             step_idx += 1;
+            let has_gradient = outcome.record.get(metric_name::GRAD_NORM).is_some_and(|norm| norm > 0.0);
+            state.n_idle_steps += u64::from(!has_gradient);
             logs.append_step(&outcome.record)?;
             if is_due(self.config.show_every, step_idx) {
                 for completion in &outcome.completions {
@@ -211,16 +236,16 @@ impl Training<'_> {
             }
             wants_to_stop |= (self.watch)(&Event::Step(&outcome.record)).is_break();
             let is_last = step_idx == self.config.n_steps;
-            wants_to_stop |= self.measure_when_due(step_idx, is_last, &mut state, &mut logs)?.is_break();
+            wants_to_stop |= self.measure_when_due(step_idx, is_last, state, logs)?.is_break();
             if wants_to_stop && !is_last && state.ended_by.is_none() {
                 state.ended_by = Some(EndedBy::Interrupt);
             }
             let ends = is_last || state.ended_by.is_some();
             if ends || is_due(self.config.checkpoint_every, step_idx) {
-                wants_to_stop |= self.write_checkpoint(step_idx, &state, &logs)?.is_break();
+                wants_to_stop |= self.write_checkpoint(step_idx, state, logs)?.is_break();
             }
         }
-        self.finish(folder, logs, step_idx, &state)
+        Ok(step_idx)
     }
 
     fn take_step(
@@ -377,6 +402,7 @@ impl Training<'_> {
         let best_step = self.checkpoints.best_step()?;
         let result = TrainingResult {
             n_steps,
+            n_idle_steps: state.n_idle_steps,
             ended_by: state.ended_by.unwrap_or(EndedBy::Steps),
             evaluation: state.last_evaluation.filter(|_| state.evaluated_at == n_steps),
             kl_reference_to_policy: state.last_kl.filter(|_| state.measured_at == n_steps),

@@ -2,12 +2,14 @@
 
 mod memory;
 mod run;
+mod run_target;
 mod settings;
 mod task_text;
 mod time;
 
 pub use memory::ExpectedMemory;
 pub use run::{BaseModel, Prepared};
+pub use run_target::RunTarget;
 pub use settings::{
     AnchorSettings, CadenceSettings, FineTuneSettings, FisherSettings, LoraSettings, MemorySettings,
     MethodSettings, PromptStyle, ReplaySettings, TaskSettings,

@@ -1,6 +1,6 @@
 //! A fine-tuning run from its settings to its folder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use razor_core::Seed;
@@ -11,7 +11,7 @@ use razor_models::{
     Completion, Decoder, GenerationLimits, GenerationRequest, Sampling, ScoreLimits, ScoreRequest, generate,
 };
 use razor_tensor::TileBudget;
-use razor_trainers::language::run::{Checkpoints, RunFolder};
+use razor_trainers::language::run::Checkpoints;
 use razor_trainers::language::{
     BaseKl, ChosenSamples, DemonstratedPrompt, Evaluation, EvaluationKind, FreshSamplesMethod, Learner,
     Method, ModelExport, PolicyGradientMethod, PreferencePair, RolloutLimits, SelfDistillationMethod,
@@ -21,6 +21,7 @@ use razor_trainers::language::{
 use serde::Serialize;
 
 use crate::llm::fine_tune::memory::{ExpectedMemory, Sizes, n_adapter};
+use crate::llm::fine_tune::run_target::RunTarget;
 use crate::llm::fine_tune::settings::{AnchorSettings, FineTuneSettings, MethodSettings};
 use crate::llm::fine_tune::task_text::{ModelText, TaskQuestions, completion_of};
 use crate::llm::fine_tune::time::{ExpectedTime, Speed};
@@ -53,6 +54,9 @@ pub struct Prepared {
     kl_prompts: Vec<Vec<u32>>,
 }
 
+/// The option that cuts the completions of every method.
+const MAX_NEW_TOKENS: &str = "--max-new-tokens";
+
 /// What a method trains on.
 #[derive(Debug)]
 enum MethodData {
@@ -70,7 +74,8 @@ enum EvaluationData {
 }
 
 impl Prepared {
-    /// Loads the task and makes of it what the method needs. `say` hears of what takes long.
+    /// Loads the task and makes of it what the method needs. `on_drawn(n_done, n)` hears of the prompts that the base has
+    /// answered, where the method needs its answers.
     ///
     /// # Errors
     /// When the data is missing, damaged, empty, or cannot be trained on; each message names the example or field.
@@ -78,7 +83,7 @@ impl Prepared {
         settings: FineTuneSettings,
         base: &BaseModel,
         sources: &Sources,
-        say: &mut dyn FnMut(&str),
+        on_drawn: &mut dyn FnMut(usize, usize),
     ) -> anyhow::Result<Self> {
         let questions = TaskQuestions::load(&settings.task, sources)?;
         let mut notes = vec![format!(
@@ -87,8 +92,13 @@ impl Prepared {
             questions.test.len()
         )];
         let style = settings.task.prompt_style;
-        let data = method_data(&settings, base, &questions.train, &mut notes, say)?;
-        let (held_out, of) = base.text.prompts(&questions.test, style, settings.task.max_new_tokens)?;
+        let data = method_data(&settings, base, &questions.train, &mut notes, on_drawn)?;
+        let (held_out, of) = base.text.prompts(
+            &questions.test,
+            style,
+            settings.task.max_new_tokens,
+            "task.max_new_tokens (--set)",
+        )?;
         let evaluation = if of.iter().all(|question| question.answer.is_some()) {
             EvaluationData::Judged { prompts: held_out, judges: base.text.judges(&of)? }
         } else {
@@ -105,8 +115,12 @@ impl Prepared {
             );
             EvaluationData::Targets(targets)
         };
-        let (mut kl_prompts, _) =
-            base.text.prompts(&questions.test, style, settings.base_kl.max_new_tokens)?;
+        let (mut kl_prompts, _) = base.text.prompts(
+            &questions.test,
+            style,
+            settings.base_kl.max_new_tokens,
+            "base_kl.max_new_tokens (--set)",
+        )?;
         kl_prompts.truncate(settings.base_kl.n_prompts.max(1));
         let steps_per_epoch = steps_per_epoch(&settings, &data);
         Ok(Self { settings, steps_per_epoch, notes, data, evaluation, kl_prompts })
@@ -228,16 +242,15 @@ impl Prepared {
         }
     }
 
-    /// Runs to the end, or goes on where `folder` stopped.
+    /// Runs to the end, or goes on where the run in the folder of `target` stopped; `target` is of the same settings.
     ///
     /// # Errors
-    /// As of [`Training::run`], and when the folder cannot be used.
+    /// As of [`Training::run`], and when the folder cannot be written.
     pub fn run(
         &self,
         base: &BaseModel,
-        folder: &Path,
+        target: &RunTarget,
         environment: &impl Serialize,
-        resume: bool,
         watch: &mut Watching<'_>,
     ) -> anyhow::Result<TrainingResult> {
         let settings = &self.settings;
@@ -328,11 +341,7 @@ impl Prepared {
         if let Some(anchor) = &settings.anchor {
             learner = learner.with_anchor(self.anchor(anchor, base, tiles)?);
         }
-        // After everything that refuses settings, so that these leave no folder; before everything that takes long.
-        let folder = match resume {
-            true => RunFolder::open_for_resume(folder, settings)?,
-            false => RunFolder::create(folder, settings, environment)?,
-        };
+        let folder = target.open(environment)?; // after everything that refuses settings, so that these leave none
         let base_kl = BaseKl::new(
             &base.decoder,
             self.kl_prompts.clone(),
@@ -369,7 +378,12 @@ impl Prepared {
         };
         let old = razor_data::load_user_task(&fisher.file)?;
         let style = self.settings.task.prompt_style;
-        let (mut prompts, _) = base.text.prompts(&old.examples, style, fisher.max_new_tokens)?;
+        let (mut prompts, _) = base.text.prompts(
+            &old.examples,
+            style,
+            fisher.max_new_tokens,
+            "anchor.fisher.max_new_tokens (--set)",
+        )?;
         prompts.truncate(fisher.n_prompts.max(1));
         let limits = GenerationLimits {
             max_new_tokens: fisher.max_new_tokens,
@@ -403,7 +417,7 @@ fn method_data(
     base: &BaseModel,
     train: &[TaskExample],
     notes: &mut Vec<String>,
-    say: &mut dyn FnMut(&str),
+    on_drawn: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<MethodData> {
     let style = settings.task.prompt_style;
     match &settings.method {
@@ -433,7 +447,8 @@ fn method_data(
             Ok(MethodData::Examples { examples, replay })
         }
         MethodSettings::PolicyGradient { config } => {
-            let (prompts, of) = base.text.prompts(train, style, config.max_completion_tokens)?;
+            let (prompts, of) =
+                base.text.prompts(train, style, config.max_completion_tokens, MAX_NEW_TOKENS)?;
             if prompts.len() < train.len() {
                 notes.push(format!("{} prompts are too long and left out", train.len() - prompts.len()));
             }
@@ -441,7 +456,7 @@ fn method_data(
             Ok(MethodData::Prompts { prompts, judges })
         }
         MethodSettings::RejectionSft { is_fresh: true, max_completion_tokens, .. } => {
-            let (prompts, of) = base.text.prompts(train, style, *max_completion_tokens)?;
+            let (prompts, of) = base.text.prompts(train, style, *max_completion_tokens, MAX_NEW_TOKENS)?;
             let judges = base.text.judges(&of)?;
             Ok(MethodData::Prompts { prompts, judges })
         }
@@ -459,10 +474,18 @@ fn method_data(
                 demonstrated.len(),
                 train.len()
             ));
+            if demonstrated.is_empty() {
+                bail!(
+                    "no prompt with its demonstration leaves room for {max_completion_tokens} new tokens in a context of {}: \
+                     lower --max-new-tokens, or give shorter rows",
+                    base.text.context_len
+                );
+            }
             Ok(MethodData::Demonstrated(demonstrated))
         }
         MethodSettings::RejectionSft { n_draws, max_completion_tokens, .. } => {
-            let drawn = draw(settings, base, train, (*n_draws, *max_completion_tokens), Wanted::Right, say)?;
+            let drawn =
+                draw(settings, base, train, (*n_draws, *max_completion_tokens), Wanted::Right, on_drawn)?;
             let n_prompts = drawn.examples.len();
             let examples: Vec<TokenExample> = drawn.examples.into_iter().flatten().collect();
             notes.push(format!(
@@ -474,7 +497,7 @@ fn method_data(
             if examples.is_empty() {
                 bail!(
                     "the base answers no question rightly in {n_draws} draws, so there is nothing to imitate: raise --draws, \
-                     or take an easier task or another method"
+                     or --max-new-tokens where completions are cut off, or take an easier task or another method"
                 );
             }
             Ok(MethodData::Examples { examples, replay: Vec::new() })
@@ -483,8 +506,9 @@ fn method_data(
             for question in train {
                 completion_of(question)?; // drawing takes long, and would be in vain
             }
-            let drawn = draw(settings, base, train, (*n_draws, *max_completion_tokens), Wanted::Wrong, say)?;
-            let (prompts, of) = base.text.prompts(train, style, *max_completion_tokens)?;
+            let drawn =
+                draw(settings, base, train, (*n_draws, *max_completion_tokens), Wanted::Wrong, on_drawn)?;
+            let (prompts, of) = base.text.prompts(train, style, *max_completion_tokens, MAX_NEW_TOKENS)?;
             let mut pairs = Vec::new();
             for ((question, prompt), rejected) in of.iter().zip(&prompts).zip(drawn.examples) {
                 let Some(rejected) = rejected else { continue };
@@ -495,11 +519,16 @@ fn method_data(
                     pairs.push(PreferencePair { chosen, rejected });
                 }
             }
-            notes.push(format!("{} pairs of {} prompts", pairs.len(), prompts.len()));
+            notes.push(format!(
+                "{} of {} prompts have a completion to prefer and, among {n_draws} draws, a wrong one of the base that ends \
+                 by itself",
+                pairs.len(),
+                prompts.len()
+            ));
             if pairs.is_empty() {
                 bail!(
                     "no prompt has both a completion of at most {} tokens and a wrong answer of the base among {n_draws} \
-                     draws, so there is no pair to train on",
+                     draws, so there is no pair to train on: raise --draws, or --max-new-tokens where answers are cut off",
                     config.max_tokens.min(base.text.context_len)
                 );
             }
@@ -547,9 +576,10 @@ fn draw(
     train: &[TaskExample],
     (n_draws, max_new_tokens): (usize, usize),
     wanted: Wanted,
-    say: &mut dyn FnMut(&str),
+    on_drawn: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<ChosenSamples> {
-    let (prompts, of) = base.text.prompts(train, settings.task.prompt_style, max_new_tokens)?;
+    let (prompts, of) =
+        base.text.prompts(train, settings.task.prompt_style, max_new_tokens, MAX_NEW_TOKENS)?;
     let judges = base.text.judges(&of)?;
     let limits = RolloutLimits {
         group_size: n_draws,
@@ -562,7 +592,8 @@ fn draw(
     };
     let n = prompts.len();
     let mut judge = |idx: usize, tokens: &[u32]| base.text.judged(&judges[idx], tokens);
-    let mut on_done = |n_done: usize| say(&format!("completions of the base: {n_done} of {n} prompts"));
+    on_drawn(0, n);
+    let mut on_done = |n_done: usize| on_drawn(n_done, n);
     let seed = Seed::new(settings.seed).derive("own-samples", 0);
     Ok(choose_samples(&base.decoder, &prompts, wanted, &limits, seed, &mut judge, &mut on_done)?)
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail};
 use razor_data::{
-    ChatOptions, ChatTemplate, ExampleCounts, ExampleRecipe, ExampleText, LengthPolicy, Message, TaskData,
-    TaskExample, Tokenizer, build_examples, load_user_task, split_by_question,
+    ChatOptions, ChatTemplate, ExampleCounts, ExampleProblem, ExampleRecipe, ExampleText, LengthPolicy,
+    Message, TaskData, TaskExample, Tokenizer, build_examples, load_user_task, split_by_question,
 };
 use razor_data::{Sources, TaskId, load_task_from};
 use razor_envs::Judge;
@@ -135,7 +135,8 @@ impl ModelText {
     /// A prompt ready for the answer.
     ///
     /// # Errors
-    /// When there is no template where one is needed, or it cannot be rendered.
+    /// When there is no template where one is needed, or it cannot be rendered; when the prompt has no token, or begins
+    /// with two beginning tokens.
     pub fn prompt(&self, question: &TaskExample, style: PromptStyle) -> anyhow::Result<Vec<u32>> {
         let ids = match style {
             PromptStyle::Chat => {
@@ -144,13 +145,18 @@ impl ModelText {
             }
             PromptStyle::Plain => self.tokenizer.encode(&plain(question), true)?,
         };
-        if ids.is_empty() {
-            bail!("example {} has an empty prompt", question.id);
-        }
-        Ok(ids)
+        let problem = match (self.tokenizer.bos(), ids.as_slice()) {
+            (_, []) => ExampleProblem::EmptyPrompt,
+            (Some(bos), [first, second, ..]) if *first == bos && *second == bos => {
+                ExampleProblem::DoubleBos { id: bos }
+            }
+            _ => return Ok(ids),
+        };
+        bail!("example {} cannot be trained on: {problem}", question.id)
     }
 
-    /// Prompts that leave room for `max_new_tokens`, with the questions they are of; the others are left out.
+    /// Prompts that leave room for `max_new_tokens`, with the questions they are of; the others are left out. `option` is
+    /// what the user sets that number by.
     ///
     /// # Errors
     /// As [`prompt`](Self::prompt), and when no prompt leaves room.
@@ -159,6 +165,7 @@ impl ModelText {
         questions: &'q [TaskExample],
         style: PromptStyle,
         max_new_tokens: usize,
+        option: &str,
     ) -> anyhow::Result<(Vec<Vec<u32>>, Vec<&'q TaskExample>)> {
         let (mut prompts, mut kept) = (Vec::new(), Vec::new());
         for question in questions {
@@ -170,8 +177,8 @@ impl ModelText {
         }
         if prompts.is_empty() {
             bail!(
-                "no prompt leaves room for {max_new_tokens} new tokens in a context of {}: lower --max-new-tokens where the \
-                 method has it, and task.max_new_tokens and base_kl.max_new_tokens with --set",
+                "no prompt leaves room for {max_new_tokens} new tokens in a context of {}: lower {option}, or give shorter \
+                 rows",
                 self.context_len
             );
         }

@@ -32,6 +32,16 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Whether [`create`](Self::create), or with `resume` [`open_for_resume`](Self::open_for_resume), would refuse the
+    /// folder: for callers with long work before them. Nothing is touched.
+    ///
+    /// # Errors
+    /// As those two, but for [`RunError::Locked`].
+    pub fn check(path: &Path, config: &impl Serialize, resume: bool) -> Result<(), RunError> {
+        let config = table(config, &path.join(CONFIG))?;
+        if resume { refuse_to_resume(path, &config) } else { refuse_content(path, &config) }
+    }
+
     /// Starts a run: makes the folder, writes `env.toml` and then `config.toml`.
     ///
     /// - `config`: resolved, as it will be compared on resume
@@ -64,14 +74,10 @@ impl RunFolder {
     /// [`RunError::Finished`] with a `done`, [`RunError::Locked`] when another process is at work in it.
     pub fn open_for_resume(path: &Path, config: &impl Serialize) -> Result<Self, RunError> {
         let given = table(config, &path.join(CONFIG))?;
-        if !path.join(CONFIG).is_file() {
-            return Err(RunError::NoRun { path: path.to_owned() });
-        }
-        refuse_other_config(path, &given)?;
+        // As in `create`: nothing is put into a folder without a run, and another process may have been quicker.
+        refuse_to_resume(path, &given)?;
         let lock = lock(path)?;
-        if path.join(DONE).is_file() {
-            return Err(RunError::Finished { path: path.to_owned() });
-        }
+        refuse_to_resume(path, &given)?;
         let run = Self { path: path.to_owned(), config_hash: fingerprint(config), _lock: lock };
         run.clear_leftovers()?;
         Ok(run)
@@ -170,6 +176,17 @@ fn refuse_content(path: &Path, config: &Table) -> Result<(), RunError> {
     };
     let found: Vec<String> = names.iter().filter(|name| !is_beginning(name)).cloned().collect();
     if found.is_empty() { Ok(()) } else { Err(RunError::Occupied { path: path.to_owned(), found }) }
+}
+
+fn refuse_to_resume(path: &Path, config: &Table) -> Result<(), RunError> {
+    if !path.join(CONFIG).is_file() {
+        return Err(RunError::NoRun { path: path.to_owned() });
+    }
+    refuse_other_config(path, config)?;
+    if path.join(DONE).is_file() {
+        return Err(RunError::Finished { path: path.to_owned() });
+    }
+    Ok(())
 }
 
 /// Whether a write of one of our files that was interrupted left this.
@@ -290,6 +307,9 @@ mod tests {
         run.finish(logs, &json!({"reward": 0.5})).unwrap();
         assert!(refusal(create(dir.path(), 1e-5)).contains("finished; choose another --out"));
         assert!(refusal(RunFolder::open_for_resume(dir.path(), &config(1e-5))).contains("finished"));
+        for resume in [false, true] {
+            assert!(refusal(RunFolder::check(dir.path(), &config(1e-5), resume)).contains("finished"));
+        }
         let result: Option<serde_json::Value> = RunFolder::result(dir.path()).unwrap();
         assert_eq!(result, Some(json!({"reward": 0.5})));
     }

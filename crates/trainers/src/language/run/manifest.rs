@@ -1,20 +1,16 @@
 //! What a checkpoint consists of: each file with its length and SHA-256, so that damage is found and named.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use razor_core::CoreError;
+use razor_core::{CoreError, file_digest};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::language::run::error::RunError;
 
 /// Name of the list in a checkpoint; it is written after all the files that it names.
 pub(super) const MANIFEST: &str = "files.json";
-
-/// Bytes that are read at once.
-const CHUNK: usize = 1 << 20;
 
 /// Every file of a checkpoint but this list.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,7 +57,7 @@ impl FileEntry {
     fn verify(&self, folder: &Path) -> Result<(), RunError> {
         let path = folder.join(&self.path);
         let (bytes, sha256) = File::open(&path)
-            .and_then(|file| digest(&file))
+            .and_then(|file| file_digest(&file))
             .map_err(|error| damaged(path.clone(), &format!("cannot be read ({error})"), folder))?;
         if bytes != self.bytes {
             return Err(damaged(path, &format!("has {bytes} bytes, expected {}", self.bytes), folder));
@@ -96,7 +92,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<FileEntry>) -> Result<()
         }
         let read = File::open(&path).and_then(|file| {
             sync(&file)?;
-            digest(&file)
+            file_digest(&file)
         });
         let (bytes, sha256) = read.map_err(|source| failed(&path, source))?;
         files.push(FileEntry { path: name, bytes, sha256 });
@@ -110,17 +106,4 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<FileEntry>) -> Result<()
 /// Only Unix syncs what was opened for reading, folders among it.
 fn sync(file: &File) -> io::Result<()> {
     if cfg!(unix) { file.sync_all() } else { Ok(()) }
-}
-
-/// Length and SHA-256.
-fn digest(mut file: &File) -> io::Result<(u64, String)> {
-    let (mut hash, mut buffer, mut n_bytes) = (Sha256::new(), vec![0; CHUNK], 0);
-    loop {
-        let n_read = file.read(&mut buffer)?;
-        if n_read == 0 {
-            return Ok((n_bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
-        }
-        hash.update(&buffer[..n_read]);
-        n_bytes += n_read as u64;
-    }
 }
