@@ -28,7 +28,7 @@ fn records() -> Vec<HumanEvalRecord> {
         }
         None => {
             println!("RAZOR_DATA is not set: three records of our own");
-            fs::read_to_string("tests/data/humaneval_sample.jsonl").unwrap()
+            fs::read_to_string("../../tests/golden/benchmarks/humaneval/HumanEval.jsonl").unwrap()
         }
     };
     parse_humaneval(&text).unwrap()

@@ -8,6 +8,7 @@ use razor_data::{DataPolicy, DatasetId, Split, TaskId};
 use razor_experiments::parity::PARITY_PRESETS;
 
 use crate::backend::VERSION;
+use crate::eval::EvalArgs;
 use crate::generate::GenerateArgs;
 use crate::interpolate::InterpolateArgs;
 use crate::measure::MeasureArgs;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     Generate(GenerateArgs),
     Score(ScoreArgs),
+    Eval(EvalArgs),
     Measure(MeasureArgs),
     Bench(BenchArgs),
 }

@@ -10,6 +10,12 @@ mod bench_llm;
 mod bench_train;
 mod data;
 mod data_task;
+mod eval;
+mod eval_answers;
+mod eval_compare;
+mod eval_compare_page;
+mod eval_kept;
+mod eval_output;
 mod freed_memory;
 mod generate;
 mod interpolate;
@@ -50,6 +56,11 @@ use crate::train_settings::TrainCommand;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // The sandbox for generated programs starts this binary again as its own helper.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = razor_benchmarks::sandbox::enter_if_asked() {
+        return code;
+    }
     freed_memory::keep();
     let command = Cli::parse().command;
     let done = if has_own_threads(&command) { run(&command) } else { rayon::scope(|_| run(&command)) };
@@ -90,6 +101,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Merge(args) => merge::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Measure(args) => measure::run(args),
         Command::Bench(args) => bench::run(args),
     }

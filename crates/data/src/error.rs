@@ -87,6 +87,15 @@ pub enum DataError {
     TaskNotFound { task: TaskId, subset: String, looked: Vec<Looked> },
     #[error("{given_by} is {path}, which is not a folder; expected one with {task}'s files in it")]
     TaskFolder { path: PathBuf, given_by: &'static str, task: TaskId },
+    #[error(
+        "{name} was not found; looked in\n{}\nput it there, or name the folder above it with --data DIR or RAZOR_DATA",
+        Looked::list(looked)
+    )]
+    FileNotFound { name: String, looked: Vec<Looked> },
+    #[error("{given_by} is {path}, which is not a folder; expected one with {name} in it")]
+    DataFolder { path: PathBuf, given_by: &'static str, name: String },
+    #[error("{path}:{line}: {reason}")]
+    Record { path: PathBuf, line: usize, reason: String },
     #[error("{path}: {task} is incomplete, missing {} (or .gz)", missing.join(", "))]
     TaskIncomplete { path: PathBuf, task: TaskId, missing: Vec<String> },
     #[error("{path}: the gzip stream ends early, after {found} unpacked bytes")]

@@ -22,6 +22,7 @@
 //! ```
 
 mod answer;
+mod data_file;
 mod dataset;
 mod error;
 mod fetch;
@@ -47,6 +48,7 @@ mod text;
 mod unpack;
 
 pub use answer::{Answer, ChoiceOption, ToolCall};
+pub use data_file::DataFile;
 pub use dataset::{DatasetId, Provenance, Split};
 pub use error::{DataError, Looked};
 pub use fetch::{FetchEvent, Fetched, fetch};
@@ -66,5 +68,7 @@ pub use task::{
 pub use text::{
     ChatOptions, ChatTemplate, EncodedContinuation, ExampleCounts, ExampleProblem, ExampleRecipe,
     ExampleText, LengthPolicy, Message, PreviewStyle, PromptTime, StopStrings, TemplateName, TokenBatch,
-    TokenExample, Tokenizer, build_example, build_examples, encode_continuation, render_tokens,
+    TokenExample, Tokenizer, build_example, build_examples, encode_continuation, encode_continuations,
+    render_tokens,
 };
+pub use unpack::sha256_hex;

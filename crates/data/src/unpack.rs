@@ -38,7 +38,7 @@ pub(crate) fn read_unpacked(path: &Path, expected: u64) -> Result<Vec<u8>, DataE
 }
 
 /// SHA-256 as 64 lower-case hexadecimal digits.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

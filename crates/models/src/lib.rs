@@ -33,6 +33,7 @@ mod lm_fields;
 mod mlp;
 mod model_hub;
 mod peft;
+mod prefix_tree;
 mod rope_config;
 mod sampling;
 mod score;

@@ -1,10 +1,16 @@
 //! Log-probabilities of given continuations.
 
+use std::collections::HashMap;
+
 use burn::tensor::{Int, Tensor, TensorData};
 use razor_tensor::{TileBudget, token_scores};
 
-use crate::decoder::{Decoder, NoTap, TokenRows};
+use crate::decoder::{Decoder, KvCache, NoTap, TokenRows};
 use crate::error::ModelError;
+use crate::prefix_tree::{Node, PrefixTree};
+
+/// Slots of keys and values that exist at a time, for every token of a batch.
+const CACHE_SHARE: usize = 4;
 
 /// A continuation to be scored after its context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +43,11 @@ pub struct ScoreLimits {
 
 /// Scores continuations; results are in the order of the requests.
 ///
-/// Rows are padded on the right with others of their length. A row longer than the model's positions is cut from the left
+/// Tokens that requests have in common at their beginning are read once: few-shot examples, a question before its
+/// answers. Requests that differ in their last token only cost one pass. Rows are padded on the right with others of their
+/// length, the longest first. A row longer than the model's positions is cut from the left
 /// as lm-evaluation-harness does: the last `max_positions + 1` tokens are kept, the last of which is only predicted.
-/// `on_done` hears of every batch how many requests are finished.
+/// `on_score` hears of every request as soon as it is scored.
 ///
 /// # Errors
 /// [`ModelError::Prompt`] when context or continuation is empty or names an unknown token, before anything is computed.
@@ -47,9 +55,30 @@ pub fn score_continuations(
     policy: &Decoder,
     requests: &[ScoreRequest],
     limits: ScoreLimits,
-    on_done: &mut dyn FnMut(usize),
+    on_score: &mut dyn FnMut(usize, &ContinuationScore),
 ) -> Result<Vec<ContinuationScore>, ModelError> {
-    let vocab_size = policy.config().vocab_size;
+    check(requests, policy.config().vocab_size)?;
+    let rows: Vec<Row> =
+        requests.iter().map(|request| Row::new(request, policy.config().max_positions)).collect();
+    let inputs: Vec<&[u32]> = rows.iter().map(|row| row.inputs.as_slice()).collect();
+    let tree = PrefixTree::new(&inputs);
+    let unscored =
+        |row: &Row| Unfinished { tokens: vec![(0.0, false); row.targets.len()], n_left: row.targets.len() };
+    let mut scoring = Scoring {
+        policy,
+        rows: &rows,
+        order: &tree.order,
+        limits,
+        unfinished: rows.iter().map(unscored).collect(),
+        finished: vec![None; rows.len()],
+        on_score,
+    };
+    let roots: Vec<(usize, &Node)> = tree.roots.iter().map(|root| (0, root)).collect();
+    scoring.descend(None, roots);
+    Ok(scoring.finished.into_iter().map(|score| score.expect("every row is in the tree")).collect())
+}
+
+fn check(requests: &[ScoreRequest], vocab_size: usize) -> Result<(), ModelError> {
     for (request_idx, request) in requests.iter().enumerate() {
         let refused = |message: String| Err(ModelError::Prompt { request_idx, message });
         if request.context.is_empty() || request.continuation.is_empty() {
@@ -62,21 +91,7 @@ pub fn score_continuations(
             return refused(format!("has token {id}, the vocabulary ends at {}", vocab_size - 1));
         }
     }
-    let rows: Vec<Row> =
-        requests.iter().map(|request| Row::new(request, policy.config().max_positions)).collect();
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&idx| (std::cmp::Reverse(rows[idx].inputs.len()), idx)); // the largest batch first
-    let mut scores: Vec<Option<ContinuationScore>> = vec![None; rows.len()];
-    let mut n_done = 0;
-    while n_done < order.len() {
-        let width = rows[order[n_done]].inputs.len();
-        let n_rows = (limits.batch_tokens / width).clamp(1, order.len() - n_done);
-        let members = &order[n_done..n_done + n_rows];
-        score_batch(policy, &rows, members, limits.tiles, &mut scores);
-        n_done += n_rows;
-        on_done(n_done);
-    }
-    Ok(scores.into_iter().map(|score| score.expect("every row was in one batch")).collect())
+    Ok(())
 }
 
 /// What the network reads and what it should say.
@@ -98,33 +113,117 @@ impl Row {
     }
 }
 
-fn score_batch(
-    policy: &Decoder,
-    rows: &[Row],
-    members: &[usize],
-    tiles: TileBudget,
-    scores: &mut [Option<ContinuationScore>],
-) {
-    let inputs: Vec<&[u32]> = members.iter().map(|&idx| rows[idx].inputs.as_slice()).collect();
-    let tokens = TokenRows::right_padded(&inputs);
-    let width = tokens.width();
-    let (mut positions, mut targets) = (Vec::new(), Vec::new());
-    for (at, row) in members.iter().map(|&idx| &rows[idx]).enumerate() {
-        let (end, n) = (at * width + row.inputs.len(), row.targets.len());
-        positions.extend(end - n..end);
-        targets.extend_from_slice(&row.targets);
+/// The tokens of a row that were scored so far.
+struct Unfinished {
+    /// Log-probability of each target, and whether it is the likeliest.
+    tokens: Vec<(f32, bool)>,
+    n_left: usize,
+}
+
+/// The way down a [`PrefixTree`], level by level.
+struct Scoring<'a> {
+    policy: &'a Decoder,
+    rows: &'a [Row],
+    /// The rows as the tree sorts them.
+    order: &'a [usize],
+    limits: ScoreLimits,
+    unfinished: Vec<Unfinished>,
+    finished: Vec<Option<ContinuationScore>>,
+    on_score: &'a mut dyn FnMut(usize, &ContinuationScore),
+}
+
+impl Scoring<'_> {
+    /// Reads nodes in batches, each after a row of the cache that holds what comes before it.
+    fn descend(&mut self, parents: Option<&KvCache>, mut nodes: Vec<(usize, &Node)>) {
+        nodes.sort_by_key(|&(_, node)| std::cmp::Reverse(node.tokens.len())); // the largest batch first
+        let filled = parents.map_or(0, KvCache::filled);
+        let mut rest = &nodes[..];
+        while let Some(&(_, longest)) = rest.first() {
+            let width = longest.tokens.len();
+            let by_tokens = self.limits.batch_tokens / width;
+            let by_slots = CACHE_SHARE * self.limits.batch_tokens / (filled + width);
+            let (batch, later) = rest.split_at(by_tokens.min(by_slots).clamp(1, rest.len()));
+            rest = later;
+            self.read(parents, batch);
+        }
     }
-    let hidden = policy.forward(&tokens, None, &mut NoTap); // [B, T, D]
-    let found = token_scores(rows_at(hidden, &positions), policy.head(), &targets, 1.0, tiles);
-    let mut start = 0;
-    for &idx in members {
-        let range = start..start + rows[idx].targets.len();
-        start = range.end;
-        scores[idx] = Some(ContinuationScore {
-            is_greedy: found.is_greedy[range.clone()].iter().all(|&is_greedy| is_greedy),
-            token_log_probs: found.log_probs[range].to_vec(),
-            n_cut: rows[idx].n_cut,
-        });
+
+    fn read(&mut self, parents: Option<&KvCache>, batch: &[(usize, &Node)]) {
+        let segment = |node: &Node| &self.rows[self.order[node.rows.end - 1]].inputs[node.tokens.clone()];
+        let segments: Vec<&[u32]> = batch.iter().map(|&(_, node)| segment(node)).collect();
+        let tokens = TokenRows::right_padded(&segments);
+        let mut cache = self.cache_of(parents, batch, tokens.width());
+        let hidden = self.policy.forward(&tokens, cache.as_mut(), &mut NoTap); // [B, T, D]
+        self.score(hidden, batch);
+        let (mut prefixes, mut children) = (Vec::new(), Vec::new());
+        for (at, (_, node)) in batch.iter().enumerate().filter(|(_, (_, node))| !node.children.is_empty()) {
+            children.extend(node.children.iter().map(|child| (prefixes.len(), child)));
+            prefixes.push((at, node.tokens.end));
+        }
+        if let Some(cache) = cache.filter(|_| !prefixes.is_empty()) {
+            let longest = prefixes.iter().map(|&(_, n_tokens)| n_tokens).max().unwrap_or(0);
+            let read = cache.select_prefixes(&prefixes, longest);
+            drop(cache); // it has the slots of the whole batch
+            self.descend(Some(&read), children);
+        }
+    }
+
+    /// Room for a batch behind what its rows have read; none where nothing was read and nothing follows.
+    fn cache_of(&self, parents: Option<&KvCache>, batch: &[(usize, &Node)], width: usize) -> Option<KvCache> {
+        if let Some(parents) = parents {
+            let prefixes: Vec<_> = batch.iter().map(|&(row, node)| (row, node.tokens.start)).collect();
+            let longest = prefixes.iter().map(|&(_, n_tokens)| n_tokens).max().unwrap_or(0);
+            return Some(parents.select_prefixes(&prefixes, longest + width));
+        }
+        let goes_on = batch.iter().any(|(_, node)| !node.children.is_empty());
+        let (policy, padding) = (self.policy, vec![0; batch.len()]);
+        goes_on.then(|| KvCache::new(policy.config(), &padding, width, policy.compute(), &policy.device()))
+    }
+
+    /// Scores the targets that a batch predicts. Rows that share a position and a target share the score.
+    fn score(&mut self, hidden: Tensor<3>, batch: &[(usize, &Node)]) {
+        let width = hidden.dims()[1];
+        let (mut positions, mut targets, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, (_, node)) in batch.iter().enumerate() {
+            let mut known = HashMap::new();
+            for &row_idx in &self.order[node.rows.clone()] {
+                let row = &self.rows[row_idx];
+                let first = row.inputs.len() - row.targets.len();
+                for position in first.max(node.tokens.start)..row.inputs.len().min(node.tokens.end) {
+                    let target = row.targets[position - first];
+                    let place = *known.entry((position, target)).or_insert(targets.len());
+                    if place == targets.len() {
+                        positions.push(at * width + position - node.tokens.start);
+                        targets.push(target);
+                    }
+                    wanted.push((row_idx, position - first, place));
+                }
+            }
+        }
+        if targets.is_empty() {
+            return;
+        }
+        let hidden = rows_at(hidden, &positions);
+        let found = token_scores(hidden, self.policy.head(), &targets, 1.0, self.limits.tiles);
+        for (row_idx, target_idx, place) in wanted {
+            let unfinished = &mut self.unfinished[row_idx];
+            unfinished.tokens[target_idx] = (found.log_probs[place], found.is_greedy[place]);
+            unfinished.n_left -= 1;
+            if unfinished.n_left == 0 {
+                self.finish(row_idx);
+            }
+        }
+    }
+
+    fn finish(&mut self, row_idx: usize) {
+        let tokens = &self.unfinished[row_idx].tokens;
+        let score = ContinuationScore {
+            token_log_probs: tokens.iter().map(|&(log_prob, _)| log_prob).collect(),
+            is_greedy: tokens.iter().all(|&(_, is_greedy)| is_greedy),
+            n_cut: self.rows[row_idx].n_cut,
+        };
+        (self.on_score)(row_idx, &score);
+        self.finished[row_idx] = Some(score);
     }
 }
 

@@ -31,6 +31,7 @@
 //! # Ok::<(), razor_benchmarks::ifeval::IfevalError>(())
 //! ```
 
+mod benchmark;
 mod instruction;
 mod prompt;
 mod verdict;
@@ -55,6 +56,7 @@ mod python_text;
 mod relation;
 mod word_tokens;
 
+pub(crate) use benchmark::BENCHMARK;
 pub use error::IfevalError;
 pub use instruction::Instruction;
 pub use prompt::IfevalPrompt;

@@ -23,5 +23,6 @@ pub use load::{load_task, load_task_from};
 pub use notes::{NoteKind, TaskNote};
 pub use overlap::{OverlapReport, SourceOverlap, normalize_question, remove_overlap};
 pub use prompt::final_answer_text;
+pub(crate) use record::{read_text, records};
 pub use split::{TaskSplit, is_test_question, split_by_question};
 pub use user_jsonl::load_user_task;

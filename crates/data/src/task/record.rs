@@ -19,29 +19,17 @@ pub(super) struct RecordFile {
 }
 
 /// One JSON value and where it begins.
-pub(super) struct Record {
-    pub(super) line: usize,
-    pub(super) value: Value,
+pub(crate) struct Record {
+    pub(crate) line: usize,
+    pub(crate) value: Value,
 }
 
 impl RecordFile {
     /// Reads a file whole; what it holds is told by its first byte, not by its name.
     pub(super) fn read(path: &Path) -> Result<Self, DataError> {
-        let bytes = read_unpacked(path, MAX_BYTES).map_err(without_size)?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            let line = 1 + count_lines(&bytes[..error.valid_up_to()]);
-            json_error(path, line, "the text is not UTF-8".to_owned())
-        })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let records = if text.trim_start().starts_with('[') {
-            array_elements(path, text)?
-        } else {
-            json_lines(path, text)?
-        };
-        if records.is_empty() {
-            return Err(json_error(path, 1, "expected records, found none".to_owned()));
-        }
-        let (sha256, bytes) = (sha256_hex(&bytes), bytes.len() as u64);
+        let text = read_text(path)?;
+        let records = records(path, &text)?;
+        let (sha256, bytes) = (sha256_hex(text.as_bytes()), text.len() as u64);
         Ok(Self { path: path.to_owned(), sha256, bytes, records })
     }
 
@@ -151,6 +139,29 @@ impl<'a> Cursor<'a> {
         let field = if self.field.is_empty() { name.to_owned() } else { format!("{}.{name}", self.field) };
         Self { field, value, ..self.clone() }
     }
+}
+
+/// A file of unknown size as text.
+pub(crate) fn read_text(path: &Path) -> Result<String, DataError> {
+    let bytes = read_unpacked(path, MAX_BYTES).map_err(without_size)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let n_good = error.utf8_error().valid_up_to();
+        let line = 1 + count_lines(&error.as_bytes()[..n_good]);
+        json_error(path, line, "the text is not UTF-8".to_owned())
+    })
+}
+
+/// The records of a text, of which there is at least one.
+pub(crate) fn records(path: &Path, text: &str) -> Result<Vec<Record>, DataError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let records = match text.trim_start().starts_with('[') {
+        true => array_elements(path, text)?,
+        false => json_lines(path, text)?,
+    };
+    if records.is_empty() {
+        return Err(json_error(path, 1, "expected records, found none".to_owned()));
+    }
+    Ok(records)
 }
 
 fn json_lines(path: &Path, text: &str) -> Result<Vec<Record>, DataError> {

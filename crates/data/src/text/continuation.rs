@@ -27,19 +27,36 @@ pub fn encode_continuation(
     context: &str,
     continuation: &str,
 ) -> Result<EncodedContinuation, DataError> {
+    let mut encoded = encode_continuations(tokenizer, context, &[continuation])?;
+    Ok(encoded.pop().expect("one was given"))
+}
+
+/// [`encode_continuation`] for several continuations of one context, which is encoded once.
+///
+/// # Errors
+/// As there.
+pub fn encode_continuations<C: AsRef<str>>(
+    tokenizer: &Tokenizer,
+    context: &str,
+    continuations: &[C],
+) -> Result<Vec<EncodedContinuation>, DataError> {
+    let continuations = continuations.iter().map(AsRef::as_ref);
     if context.is_empty() {
-        return after_prefix(tokenizer, continuation);
+        return continuations.map(|continuation| after_prefix(tokenizer, continuation)).collect();
     }
     let trimmed = context.trim_end_matches(is_python_space);
-    let moved = [&context[trimmed.len()..], continuation].concat();
-    let mut whole = encode(tokenizer, &[trimmed, &moved].concat())?;
-    let mut context = encode(tokenizer, trimmed)?;
-    let continuation = whole.split_off(context.len().min(whole.len()));
-    if context.is_empty() {
+    let mut alone = encode(tokenizer, trimmed)?;
+    let n_context = alone.len();
+    if alone.is_empty() {
         // a context of white space only, and a tokenizer without a beginning token
-        context.push(prefix(tokenizer)?);
+        alone.push(prefix(tokenizer)?);
     }
-    Ok(EncodedContinuation { context, continuation })
+    let split = |continuation: &str| {
+        let mut whole = encode(tokenizer, &[context, continuation].concat())?;
+        let continuation = whole.split_off(n_context.min(whole.len()));
+        Ok(EncodedContinuation { context: alone.clone(), continuation })
+    };
+    continuations.map(split).collect()
 }
 
 fn after_prefix(tokenizer: &Tokenizer, continuation: &str) -> Result<EncodedContinuation, DataError> {

@@ -22,7 +22,7 @@ mod token_example;
 mod tokenizer;
 
 pub use chat_template::{ChatOptions, ChatTemplate, TemplateName};
-pub use continuation::{EncodedContinuation, encode_continuation};
+pub use continuation::{EncodedContinuation, encode_continuation, encode_continuations};
 pub use conversation::Message;
 pub use preview::{PreviewStyle, render_tokens};
 pub use prompt_time::PromptTime;

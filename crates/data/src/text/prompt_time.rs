@@ -46,7 +46,7 @@ impl PromptTime {
     ///
     /// # Errors
     /// The directive that is not known.
-    pub(crate) fn format(self, format: &str) -> Result<String, String> {
+    pub fn format(self, format: &str) -> Result<String, String> {
         let mut out = String::new();
         let mut rest = format.chars();
         while let Some(character) = rest.next() {

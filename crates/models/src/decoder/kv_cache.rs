@@ -81,25 +81,69 @@ impl KvCache {
     /// Keeps some rows, in this order, a row as often as it is named, with another capacity. One layer at a time is there twice.
     ///
     /// # Panics
-    /// When a row does not exist or the filled slots do not fit.
+    /// When a row does not exist or its tokens do not fit.
     pub fn select_rows(&mut self, rows: &[usize], capacity: usize) {
-        assert!(capacity >= self.filled, "{} slots are filled, {capacity} are not enough", self.filled);
+        let whole: Vec<_> = rows.iter().map(|&row| (row, self.filled - self.first[row])).collect();
+        let prefixes = Prefixes::new(self, &whole, capacity);
         for layer in &mut self.layers {
             let caches = layer.take().expect("a layer is there between writes");
-            *layer = Some(caches.map(|cache| select(cache, rows, self.filled, capacity)));
+            *layer = Some(caches.map(|cache| prefixes.of(&cache)));
         }
-        self.first = rows.iter().map(|&row| self.first[row]).collect();
-        self.capacity = capacity;
+        (self.first, self.filled, self.capacity) = (prefixes.first, prefixes.filled, capacity);
+    }
+
+    /// The first so many tokens of some rows, as `(row, n_tokens)`, moved so that all of them end in the same slot.
+    ///
+    /// Keys know the position of their token, not its slot, so a row may be moved.
+    ///
+    /// # Panics
+    /// When a row does not exist or has fewer tokens, or when the longest prefix does not fit.
+    #[must_use]
+    pub fn select_prefixes(&self, prefixes: &[(usize, usize)], capacity: usize) -> Self {
+        let prefixes = Prefixes::new(self, prefixes, capacity);
+        let layers = self.layers.iter().map(|layer| {
+            let caches = layer.as_ref().expect("a layer is there between writes");
+            Some(caches.each_ref().map(|cache| prefixes.of(cache)))
+        });
+        Self { layers: layers.collect(), first: prefixes.first, filled: prefixes.filled, capacity }
     }
 }
 
-/// The filled slots of some rows, with room for more.
-fn select(cache: Tensor<4>, rows: &[usize], filled: usize, capacity: usize) -> Tensor<4> {
-    let [n_rows, _, n_kv_heads, channels] = cache.dims();
-    let device = cache.device();
-    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &device);
-    let empty = Tensor::zeros([rows.len(), capacity, n_kv_heads, channels], (&device, cache.dtype()));
-    let written = cache.slice([0..n_rows, 0..filled, 0..n_kv_heads, 0..channels]);
-    empty.slice_assign([0..rows.len(), 0..filled, 0..n_kv_heads, 0..channels], written.select(0, indices))
+/// Slots that are chosen from a cache, and how they lie in the next one.
+struct Prefixes {
+    /// Counted through all rows, `[rows * capacity]`.
+    slots: Vec<i64>,
+    first: Vec<usize>,
+    filled: usize,
+    capacity: usize,
+}
+
+impl Prefixes {
+    fn new(cache: &KvCache, prefixes: &[(usize, usize)], capacity: usize) -> Self {
+        let filled = prefixes.iter().map(|&(_, n_tokens)| n_tokens).max().unwrap_or(0);
+        assert!(capacity >= filled, "{filled} slots are needed, {capacity} are not enough");
+        let mut slots = Vec::with_capacity(prefixes.len() * capacity);
+        for &(row, n_tokens) in prefixes {
+            let first = cache.first[row];
+            assert!(first + n_tokens <= cache.filled, "row {row} has less than {n_tokens} tokens");
+            let start = row * cache.capacity + first;
+            // What stands in slots before and after the tokens is never read.
+            slots.extend(std::iter::repeat_n(start as i64, filled - n_tokens));
+            slots.extend((start..start + n_tokens).map(|slot| slot as i64));
+            slots.extend(std::iter::repeat_n(start as i64, capacity - filled));
+        }
+        let first = prefixes.iter().map(|&(_, n_tokens)| filled - n_tokens).collect();
+        Self { slots, first, filled, capacity }
+    }
+
+    /// # Shapes
+    /// - `cache`: `[B, any capacity, K, C]`
+    /// - returns: `[rows, capacity, K, C]`
+    fn of(&self, cache: &Tensor<4>) -> Tensor<4> {
+        let [n_rows, capacity, n_kv_heads, channels] = cache.dims();
+        let slots = TensorData::new(self.slots.clone(), [self.slots.len()]);
+        let slots = Tensor::<1, Int>::from_data(slots, &cache.device());
+        let by_slot: Tensor<2> = cache.clone().reshape([n_rows * capacity, n_kv_heads * channels]);
+        by_slot.select(0, slots).reshape([self.first.len(), self.capacity, n_kv_heads, channels])
+    }
 }
