@@ -374,8 +374,8 @@ fn problem_of_the_unused(method: &MethodSettings, n_epochs: usize) -> Option<Str
     if config.n_epochs != n_epochs {
         return Some("`method.config.n_epochs` is the preset's: set `n_epochs` instead".to_owned());
     }
-    if config.reduction != Reduction::TokenMean {
-        return Some("`method.config.reduction`: this method has token_mean alone".to_owned());
+    if has_own_loss && config.reduction != Reduction::TokenMean {
+        return Some("`method.config.reduction` is not used: the method has a loss of its own".to_owned());
     }
     (has_own_loss && config.loss != SftLoss::Nll)
         .then(|| "`method.config.loss` is not used: the method has a loss of its own".to_owned())

@@ -95,7 +95,7 @@ fn fill_weights(model: &Path, value: f32) {
 fn settings_that_make_no_run_are_bad_usage_with_their_name_and_range() {
     let dir = study();
     let from_1 = "expected a whole number from 1";
-    let cases: [(&[&str], &[&str]); 22] = [
+    let cases: [(&[&str], &[&str]); 21] = [
         (&["--steps", "0"], &["--steps", "zero"]),
         (&["--steps", "many"], &["--steps", "many"]),
         (&["--learning-rate", "nan"], &["learning_rate` is NaN: expected a number above 0"]),
@@ -113,7 +113,6 @@ fn settings_that_make_no_run_are_bad_usage_with_their_name_and_range() {
         (&["--set", "memory.tile_mib=0"], &["`memory.tile_mib` is 0", from_1]),
         (&["--set", "n_epochs=0"], &["`n_epochs` is 0", from_1]),
         (&["--set", "method.config.n_epochs=5"], &["`method.config.n_epochs`", "set `n_epochs` instead"]),
-        (&["--set", "method.config.reduction=sequence_mean"], &["`method.config.reduction`", "token_mean"]),
         (&["--set", "method.config.max_tokens=9999999999999"], &["method.config.max_tokens`", from_1]),
         (&["--lora-rank", "2", "--lora-targets", "q_proj,c_attn"], &["LoRA target `c_attn`", "v_proj"]),
         (&["--lora-rank", "0"], &["rank", "at least 1"]),
@@ -132,6 +131,9 @@ fn settings_that_make_no_run_are_bad_usage_with_their_name_and_range() {
     ] {
         assert_refuses(dir.path(), &arguments("grpo", "sft.jsonl", "out", more), 2, parts);
     }
+    let mean = ["--set", "method.config.reduction=sequence_mean"];
+    let unused = ["`method.config.reduction` is not used", "loss of its own"];
+    assert_refuses(dir.path(), &arguments("self-distill", "sft.jsonl", "out", &mean), 2, &unused);
     let no_file = ["sft", "--model", "model", "--out", "out"];
     assert_refuses(dir.path(), &[&no_file[..], &["--task", "gsm9k"]].concat(), 2, &["`gsm9k`", "gsm8k"]);
     assert_refuses(dir.path(), &no_file, 2, &["--task"]);
