@@ -2,9 +2,9 @@
 
     python tests/peers/eval_bench.py --razor target/release/razor --model DIR --data DIR --limit 200 --rounds 3
 
-Runs HellaSwag, and MMLU with five examples of every subject (--mmlu-limit documents each), in turn with both, reading the
-model and the data included in neither: Razor's time is that of its results file less a run over one document. Needs what
-tests/golden/harness.py needs. Leave the machine alone meanwhile; prints each round and the ratio of the medians.
+Runs HellaSwag, and MMLU with five examples of every subject (--mmlu-limit documents each), in turn with both. Reading the
+model and the data is in neither figure: a run over one document of each task is taken off. Needs what tests/golden/harness.py
+needs. Leave the machine alone meanwhile; prints each round and the ratio of the medians.
 """
 
 import argparse
@@ -34,16 +34,17 @@ def razor_seconds(args, benchmark, extra, limit):
     return float(found["total_evaluation_time_seconds"]), n
 
 
-def razor_rate(args, benchmark, extra, limit):
-    whole, n = razor_seconds(args, benchmark, extra, limit)
-    start, n_start = razor_seconds(args, benchmark, extra, 1)
-    return (n - n_start) / max(whole - start, 1e-9)
-
-
-def harness_rate(lm, specs, shots, limit):
+def harness_seconds(lm, specs, shots, limit):
+    made = specs()
     start = time.perf_counter()
-    found = simple_evaluate(model=lm, tasks=specs, num_fewshot=shots, limit=limit, bootstrap_iters=0)
-    return sum(count["effective"] for count in found["n-samples"].values()) / (time.perf_counter() - start)
+    found = simple_evaluate(model=lm, tasks=made, num_fewshot=shots, limit=limit, bootstrap_iters=0)
+    return time.perf_counter() - start, sum(count["effective"] for count in found["n-samples"].values())
+
+
+def rate(seconds, limit):
+    """Documents a second, less what a run over one document of each task takes."""
+    (whole, n), (start, n_start) = seconds(limit), seconds(1)
+    return (n - n_start) / max(whole - start, 1e-9)
 
 
 def main():
@@ -70,8 +71,8 @@ def main():
     for name, extra, specs, shots, limit in cases:
         ours, theirs = [], []
         for _ in range(args.rounds):
-            ours.append(razor_rate(args, name, extra, limit))
-            theirs.append(harness_rate(lm, specs(), shots, limit))
+            ours.append(rate(lambda n: razor_seconds(args, name, extra, n), limit))
+            theirs.append(rate(lambda n: harness_seconds(lm, specs, shots, n), limit))
             print(f"{name}: razor {ours[-1]:.1f}, lm-evaluation-harness {theirs[-1]:.1f} documents a second", flush=True)
         ratio = statistics.median(ours) / statistics.median(theirs)
         print(f"{name}: {ratio:.2f} times as many documents a second")
