@@ -68,7 +68,7 @@ fn a_local_batch_of_nothing_is_refused_before_anything_is_read() {
     let setting = "method.config.reduction={local_token_mean={local_batch=0}}";
     for method in ["sft", "rejection-sft", "grpo"] {
         let arguments = [method, "--model", "none", "--file", "none", "--out", "out", "--set", setting];
-        assert_refused(&razor(dir.path(), &arguments), 2, &["local_batch", "at least 1"]);
+        assert_refused(&razor(dir.path(), &arguments), 2, &["local_batch", "from 1 to"]);
     }
 }
 
