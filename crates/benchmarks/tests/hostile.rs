@@ -4,6 +4,7 @@
 
 mod isolation;
 
+use std::env;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -71,7 +72,8 @@ impl Host {
     fn run(&self, sandbox: &Sandbox, name: &str, body: &str) -> RunVerdict {
         let source = body
             .replace("@MARKER@", self.folder.path().join("marker").to_str().unwrap())
-            .replace("@FOLDER@", self.folder.path().to_str().unwrap());
+            .replace("@FOLDER@", self.folder.path().to_str().unwrap())
+            .replace("@HOME@", env::home_dir().unwrap_or_default().to_str().unwrap());
         let program = Program {
             source,
             setup: String::new(),
@@ -294,8 +296,10 @@ def alive(pid):
                 "
 import os
 def attack(x):
-    paths = ['/etc/passwd', '/etc/shadow', '/proc/self/environ', '/proc/1/environ', '/proc/1/root@MARKER@', '/root/.ssh',
-        '/root/.bashrc', '/home', '/sys/kernel', '/var', '/run', '/old', '/dev/vda', '/dev/mem', '../..@MARKER@']
+    names = ['etc/passwd', 'etc/shadow', 'proc/self/environ', 'proc/1/environ', 'proc/1/cwd', 'home', 'sys/kernel', 'var', 'run', 'old',
+        'dev/vda', 'dev/mem']
+    paths = ['/' + name for name in names]
+    paths += ['@HOME@/.ssh', '@HOME@/.bashrc', '@HOME@/.profile', os.path.join('/proc/1', 'root') + '@MARKER@', '../..@MARKER@']
     for path in paths:
         if os.path.exists(path): print('{SECRET}', path)
     return sorted(os.listdir('/'))

@@ -66,7 +66,7 @@ impl fmt::Display for Plan {
         writeln!(
             f,
             "memory, MiB: program {:.0}, base {:.0}, policy {:.0}, gradients {:.0}, optimizer {:.0}, activations {:.0}, \
-             logits tiles {:.0}, cache {:.0}, measuring {:.0}, writing {:.0}; peak {:.0}",
+             logits tiles {:.0}, anchor {:.0}, cache {:.0}, measuring {:.0}, writing {:.0}; peak {:.0}",
             memory.program,
             memory.base,
             memory.policy,
@@ -74,6 +74,7 @@ impl fmt::Display for Plan {
             memory.optimizer,
             memory.activations,
             memory.logits_tiles,
+            memory.anchor,
             memory.cache,
             memory.measuring,
             memory.writing,

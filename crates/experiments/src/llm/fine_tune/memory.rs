@@ -28,6 +28,8 @@ pub struct ExpectedMemory {
     pub activations: f64,
     /// Logits that exist at a time in training.
     pub logits_tiles: f64,
+    /// Fisher information that the penalty of EWC weighs the weights with.
+    pub anchor: f64,
     /// Keys, values and logits of the completions that are drawn at a time, and what reading their prompts holds.
     pub cache: f64,
     /// What measuring the KL to the base and evaluating hold: a layer at work, and the logits of both models.
@@ -72,6 +74,11 @@ impl ExpectedMemory {
         let resident = resident_bytes().map_or(0.0, |bytes| bytes as f64 / MIB);
         let n_models = if sizes.reads_base { 2 } else { 1 };
         let logits = f32s(n_models * sizes.n_tokens * config.vocab_size);
+        // Half of the budget keeps logits where that holds 64 rows; otherwise they are computed twice, in all of it (TileBudget).
+        let budget = settings.memory.tile_mib as f64;
+        let is_kept = f32s(n_models * sizes.n_tokens.min(64) * config.vocab_size) <= 0.5 * budget;
+        let tiles = if is_kept { 0.5 * budget } else { budget };
+        let has_fisher = settings.anchor.as_ref().is_some_and(|anchor| anchor.fisher.is_some());
         let mut memory = Self {
             program: (resident - weights).max(0.0),
             base: weights,
@@ -79,14 +86,16 @@ impl ExpectedMemory {
             gradients: f32s(n_trained),
             optimizer: f32s(n_optimizer * n_trained),
             activations: f32s(activations(config, sizes.n_tokens, settings.memory.recompute)),
-            logits_tiles: logits.min(settings.memory.tile_mib as f64),
+            logits_tiles: logits.min(tiles),
+            anchor: if has_fisher { f32s(n_weights) } else { 0.0 },
             cache: f32s(cache(config, sizes)),
             measuring: f32s(sizes.n_measured * working(config))
                 + f32s(2 * sizes.n_measured * config.vocab_size).min(settings.memory.tile_mib as f64),
             writing: f32s(if settings.lora.is_some() { 0 } else { largest_tensor(config) }),
             peak: 0.0,
         };
-        let standing = memory.program + memory.base + memory.policy + memory.gradients + memory.optimizer;
+        let of_model = memory.base + memory.policy + memory.gradients + memory.optimizer;
+        let standing = memory.program + of_model + memory.anchor;
         let training = memory.activations + memory.logits_tiles;
         memory.peak = standing + training.max(memory.cache).max(memory.measuring) + memory.writing;
         memory

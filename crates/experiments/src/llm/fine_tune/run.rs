@@ -205,7 +205,11 @@ impl Prepared {
             }
         };
         lengths.sort_unstable_by(|a, b| b.cmp(a));
-        let batch: usize = lengths.iter().take(per_step).sum();
+        let n_replayed = match &settings.method {
+            MethodSettings::Sft { replay: Some(replay), .. } => replay.n_per_batch,
+            _ => 0,
+        };
+        let batch: usize = lengths.iter().take(per_step + n_replayed).sum();
         let largest = settings.memory.micro_batch_tokens.max(lengths.first().copied().unwrap_or(0));
         let held_out = match &self.evaluation {
             EvaluationData::Judged { prompts, .. } => prompts.as_slice(),
