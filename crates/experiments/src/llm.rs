@@ -5,6 +5,7 @@ mod head_cost;
 mod process_memory;
 mod random_decoder;
 mod speed;
+pub mod study;
 mod train_speed;
 
 pub use head_cost::{HeadCost, HeadCosts, measure_head_costs};
