@@ -12,13 +12,14 @@ Builds razor in the release profile and runs a study with it.
 
 Usage: cargo xtask reproduce STUDY [--backend BACKEND] [OPTIONS OF razor reproduce]
 
-Studies: parity, theory
+Studies: parity, llm, theory
 
 Options:
   --backend BACKEND   flex (default), ndarray, wgpu or cuda; `cuda` says first what is missing to build it
 
 Everything else goes to `razor reproduce`, which runs in the current directory and whose exit code is kept:
-  --preset NAME       smoke, quick (default), standard or paper
+  --preset NAME       parity and theory: smoke, quick (default), standard or paper; llm: smoke, tiny (default), tiny-full,
+                      small or paper
   --data DIR          real data (otherwise $RAZOR_DATA, then datasets/raw, then the hub, then procedural)
   --procedural        stand-in images even when the real ones are here
   --require-real      fail rather than use stand-ins
@@ -32,13 +33,14 @@ Everything else goes to `razor reproduce`, which runs in the current directory a
 
 Examples:
   cargo xtask reproduce parity
+  cargo xtask reproduce llm
   cargo xtask reproduce parity --preset standard --data datasets/raw --out runs/parity
 ";
 
 /// Studies that `razor reproduce` runs.
-const AVAILABLE: [&str; 2] = ["parity", "theory"];
+const AVAILABLE: [&str; 3] = ["parity", "llm", "theory"];
 /// Studies that the project will have.
-const LATER: [&str; 3] = ["llm", "robotics", "circuits"];
+const LATER: [&str; 2] = ["robotics", "circuits"];
 
 pub(crate) fn run(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let backend = match take_option(&mut args, "--backend")? {
@@ -78,12 +80,12 @@ mod tests {
             assert!(check_study(Some(&study.into())).is_ok());
         }
         for (study, reason) in [
-            ("llm", "not available yet"),
+            ("robotics", "not available yet"),
             ("partiy", "unknown study"),
             ("--preset", "the study comes before"),
         ] {
             let message = check_study(Some(&study.into())).expect_err("not a study").to_string();
-            assert!(message.contains(reason) && message.contains("parity, theory"), "{message}");
+            assert!(message.contains(reason) && message.contains("parity, llm, theory"), "{message}");
         }
         assert!(check_study(None).is_err());
     }

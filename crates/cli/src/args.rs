@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use razor_data::{DataPolicy, DatasetId, Split, TaskId};
-use razor_experiments::parity::PARITY_PRESETS;
 
 use crate::backend::VERSION;
 use crate::eval::EvalArgs;
@@ -53,15 +51,18 @@ lost: interrupt with Ctrl-C, continue with --resume.
 
 Examples:
   razor reproduce parity
+  razor reproduce llm
   razor reproduce parity --preset standard --data datasets/raw --out runs/parity
   razor reproduce parity --preset smoke --procedural --set finetune.group_size=4 --dry-run")]
 pub(crate) struct ReproduceArgs {
-    /// Which study: `parity` (does RL forget less than SFT?) or `theory` (where on-policy learning ends up)
+    /// Which study: `parity` (does RL forget less than SFT? on images), `llm` (the same on language models) or `theory` (where
+    /// on-policy learning ends up)
     #[arg(value_parser = parse_study)]
     pub(crate) study: Study,
-    /// Size of the study
-    #[arg(long, value_name = "NAME", default_value = "quick", value_parser = PossibleValuesParser::new(PARITY_PRESETS))]
-    pub(crate) preset: String,
+    /// Size of the study: smoke, quick, standard or paper of parity and theory [default: quick]; smoke, tiny, tiny-full,
+    /// small or paper of llm [default: tiny]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
     #[command(flatten)]
     pub(crate) data: DataChoice,
     /// Folder of the study [default: runs/STUDY-PRESET]
@@ -128,6 +129,7 @@ impl DataChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Study {
     Parity,
+    Llm,
     Theory,
 }
 
@@ -135,19 +137,36 @@ impl Study {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Parity => "parity",
+            Self::Llm => "llm",
             Self::Theory => "theory",
         }
+    }
+
+    /// The preset that runs unless another is named.
+    const fn default_preset(self) -> &'static str {
+        match self {
+            Self::Parity | Self::Theory => "quick",
+            Self::Llm => "tiny",
+        }
+    }
+}
+
+impl ReproduceArgs {
+    /// Size of the study.
+    pub(crate) fn preset(&self) -> &str {
+        self.preset.as_deref().unwrap_or(self.study.default_preset())
     }
 }
 
 fn parse_study(name: &str) -> Result<Study, String> {
     match name {
         "parity" => Ok(Study::Parity),
+        "llm" => Ok(Study::Llm),
         "theory" => Ok(Study::Theory),
-        "llm" | "robotics" | "circuits" => {
-            Err("this study is not available yet; available now: parity, theory".to_owned())
+        "robotics" | "circuits" => {
+            Err("this study is not available yet; available now: parity, llm, theory".to_owned())
         }
-        _ => Err("no study has this name; expected parity or theory".to_owned()),
+        _ => Err("no study has this name; expected parity, llm or theory".to_owned()),
     }
 }
 

@@ -31,6 +31,7 @@ mod model;
 mod progress;
 mod report;
 mod reproduce;
+mod reproduce_llm;
 mod reproduce_parity;
 mod reproduce_theory;
 mod score;

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
 use razor_data::{ChatOptions, ChatTemplate, Message, TemplateName, Tokenizer};
+use razor_experiments::llm::fine_tune::{BaseModel, ModelText};
 use razor_models::{Checkpoint, Decoder, LmConfig, WeightDtype, adapter_base, resolve_model};
 
 use crate::backend::{self, BACKEND};
@@ -64,6 +65,26 @@ impl LoadedModel {
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    /// As fine-tuning takes it.
+    pub(crate) fn into_base(self) -> anyhow::Result<BaseModel> {
+        let stop_tokens = self.stop_tokens();
+        if stop_tokens.is_empty() {
+            bail!(
+                "{} names no token that ends a completion (eos_token_id in config.json or generation_config.json), so the \
+                 policy could never learn to stop",
+                self.folder.display()
+            );
+        }
+        let template = ChatTemplate::load(&self.folder, TemplateName::Default, &self.tokenizer)?;
+        let context_len = self.decoder.config().max_positions;
+        Ok(BaseModel {
+            folder: self.folder,
+            text: ModelText { tokenizer: self.tokenizer, template, context_len },
+            decoder: self.decoder,
+            stop_tokens,
+        })
     }
 
     /// The tokens of a prompt that is taken as it is, with the beginning token where the model has one.

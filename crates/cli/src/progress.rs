@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use razor_data::{FetchEvent, FetchListener};
-use razor_experiments::parity::StudyEvent;
+use razor_experiments::StudyEvent;
 
 use crate::terminal::duration_text;
 

@@ -7,18 +7,19 @@ use razor_report::{Summary, summary_text};
 
 use crate::args::{ReproduceArgs, Study};
 use crate::terminal::{print, print_json};
-use crate::{reproduce_parity, reproduce_theory};
+use crate::{reproduce_llm, reproduce_parity, reproduce_theory};
 
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     match args.study {
         Study::Parity => reproduce_parity::run(args),
+        Study::Llm => reproduce_llm::run(args),
         Study::Theory => reproduce_theory::run(args),
     }
 }
 
 /// Folder of the study.
 pub(crate) fn out_dir(args: &ReproduceArgs) -> PathBuf {
-    let default = || PathBuf::from("runs").join(format!("{}-{}", args.study.name(), args.preset));
+    let default = || PathBuf::from("runs").join(format!("{}-{}", args.study.name(), args.preset()));
     args.out.clone().unwrap_or_else(default)
 }
 

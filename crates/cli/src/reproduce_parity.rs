@@ -15,7 +15,7 @@ use crate::{UsageError, backend, interrupt, n_workers};
 
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     let config =
-        ParityConfig::preset(&args.preset, &args.set).map_err(|error| UsageError(error.to_string()))?;
+        ParityConfig::preset(args.preset(), &args.set).map_err(|error| UsageError(error.to_string()))?;
     let device = backend::device();
     let study = ParityStudy::new(config, options(args))?;
     let estimate = study.estimate(&device);
@@ -46,7 +46,7 @@ fn options(args: &ReproduceArgs) -> StudyOptions {
     let n_workers = n_workers(args.workers);
     StudyOptions {
         out: out_dir(args),
-        preset: args.preset.clone(),
+        preset: args.preset().to_owned(),
         seed: Seed::new(args.seed),
         resume: args.resume,
         n_workers,
@@ -74,7 +74,7 @@ fn plan_text(args: &ReproduceArgs, study: &ParityStudy, estimate: Estimate) -> S
          runs     {}, {} at a time; {} measured checkpoints\n\
          expect   about {} and {} MiB of memory\n\
          out      {}\n\n",
-        args.preset,
+        args.preset(),
         args.seed,
         study.n_runs(),
         n_workers(args.workers),
@@ -88,7 +88,7 @@ fn plan_text(args: &ReproduceArgs, study: &ParityStudy, estimate: Estimate) -> S
 fn plan_json(args: &ReproduceArgs, study: &ParityStudy, estimate: Estimate) -> serde_json::Value {
     json!({
         "study": "parity",
-        "preset": args.preset,
+        "preset": args.preset(),
         "seed": args.seed,
         "data": study.provenance(),
         "stand_in_reason": study.stand_in_reason(),
@@ -104,7 +104,7 @@ fn plan_json(args: &ReproduceArgs, study: &ParityStudy, estimate: Estimate) -> s
 /// What gives the same numbers in another folder.
 fn rerun(args: &ReproduceArgs) -> String {
     let seed = args.seed.to_string();
-    let words = ["razor", "reproduce", "parity", "--preset", &args.preset, "--seed", &seed];
+    let words = ["razor", "reproduce", "parity", "--preset", args.preset(), "--seed", &seed];
     let mut words: Vec<String> = words.map(str::to_owned).into();
     words.extend(args.set.iter().flat_map(|assignment| ["--set".to_owned(), assignment.clone()]));
     if args.data.procedural {

@@ -22,10 +22,10 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     }
     let (out, seed) = (out_dir(args), Seed::new(args.seed));
     let config =
-        TheoryConfig::preset(&args.preset, &args.set).map_err(|error| UsageError(error.to_string()))?;
-    let study = TheoryStudy { preset: args.preset.clone(), seed, study: config };
+        TheoryConfig::preset(args.preset(), &args.set).map_err(|error| UsageError(error.to_string()))?;
+    let study = TheoryStudy { preset: args.preset().to_owned(), seed, study: config };
     if args.dry_run && args.json {
-        print_json(&json!({"study": "theory", "preset": args.preset, "seed": args.seed, "out": out}))?;
+        print_json(&json!({"study": "theory", "preset": args.preset(), "seed": args.seed, "out": out}))?;
         return Ok(ExitCode::SUCCESS);
     }
     let plan = format!(
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
          data     none is needed: exact problems and random bandits\n\
          expect   less than a minute on one core, and less than 100 MiB of memory\n\
          out      {}\n\n",
-        args.preset,
+        args.preset(),
         args.seed,
         out.display()
     );

@@ -104,7 +104,7 @@ pub(crate) fn run(
     preview: Option<usize>,
 ) -> anyhow::Result<ExitCode> {
     let settings = settings(command, args)?;
-    let base = read_base(args)?;
+    let base = LoadedModel::read(&args.model, &args.model_args, args.quiet)?.into_base()?;
     let sources = Sources::new(args.data.clone());
     let target = match args.dry_run || preview.is_some() {
         true => None,
@@ -183,26 +183,6 @@ fn train(
     Ok(result)
 }
 
-fn read_base(args: &TrainArgs) -> anyhow::Result<BaseModel> {
-    let model = LoadedModel::read(&args.model, &args.model_args, args.quiet)?;
-    let stop_tokens = model.stop_tokens();
-    if stop_tokens.is_empty() {
-        anyhow::bail!(
-            "{} names no token that ends a completion (eos_token_id in config.json or generation_config.json), so the \
-             policy could never learn to stop",
-            model.folder.display()
-        );
-    }
-    let template = ChatTemplate::load(&model.folder, TemplateName::Default, &model.tokenizer)?;
-    let context_len = model.decoder.config().max_positions;
-    Ok(BaseModel {
-        folder: model.folder,
-        text: ModelText { tokenizer: model.tokenizer, template, context_len },
-        decoder: model.decoder,
-        stop_tokens,
-    })
-}
-
 /// Rows as they are trained, token by token.
 fn show_examples(prepared: &Prepared, base: &BaseModel, n: usize, as_json: bool) -> anyhow::Result<ExitCode> {
     let examples = prepared
@@ -269,6 +249,7 @@ fn result_text(result: &TrainingResult, args: &TrainArgs) -> String {
     if let Some(evaluation) = &result.evaluation {
         let name = match evaluation.kind {
             razor_trainers::language::EvaluationKind::Accuracy => "new-task accuracy",
+            razor_trainers::language::EvaluationKind::SampledAccuracy => "new-task accuracy at temperature 1",
             razor_trainers::language::EvaluationKind::NegativeLoss => "minus held-out loss (nats per token)",
         };
         text.push_str(&format!(

@@ -195,6 +195,8 @@ pub(crate) fn settings(command: &TrainCommand<'_>, args: &TrainArgs) -> anyhow::
             name: args.task.clone().unwrap_or_else(|| "user_file".to_owned()),
             subset: args.subset.clone().unwrap_or_default(),
             file: args.file.clone(),
+            annotations: None,
+            imitates_answers: false,
             prompt_style: if args.prompt_style == "plain" { PromptStyle::Plain } else { PromptStyle::Chat },
             max_train: 0,
             max_test: 200,

@@ -41,6 +41,7 @@ impl TrainWatch {
             Event::Evaluation(step, evaluation) => {
                 let name = match evaluation.kind {
                     EvaluationKind::Accuracy => "new-task accuracy",
+                    EvaluationKind::SampledAccuracy => "new-task accuracy at temperature 1",
                     EvaluationKind::NegativeLoss => "minus held-out loss",
                 };
                 let (score, error, n) = (evaluation.score, evaluation.standard_error, evaluation.n);

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::atomic::write_atomic;
 use crate::error::CoreError;
 
-/// Reads a config from TOML `text`, after `assignments` of the form `table.key=value`.
+/// Reads a config from TOML `text`, after `assignments` of the form `table.key=value`; an entry of an array is named by its
+/// number, `sweeps.0.key=value`.
 ///
 /// A value is read as TOML; what is no TOML value is taken as a string, so `schedule=cosine` works. Only keys that
 /// the text already has can be set: presets spell out every field, and a misspelt key must not pass silently.
@@ -64,20 +65,54 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), CoreError> {
         .ok_or_else(|| refused("expected key=value, such as finetune.batch_size=32".into()))?;
     let mut keys: Vec<&str> = path.trim().split('.').collect();
     let last = keys.pop().expect("splitting gives at least one part");
-    let mut current = table;
+    let mut current = Container::Table(table);
     for key in keys {
-        let known = known_keys(current);
+        let known = current.known_keys();
         current = current
-            .get_mut(key)
-            .and_then(toml::Value::as_table_mut)
+            .take(key)
+            .and_then(Container::of)
             .ok_or_else(|| refused(format!("there is no table `{key}`; here are {known}")))?;
     }
-    let known = known_keys(current);
-    let slot = current
-        .get_mut(last)
-        .ok_or_else(|| refused(format!("there is no key `{last}`; here are {known}")))?;
+    let known = current.known_keys();
+    let slot =
+        current.take(last).ok_or_else(|| refused(format!("there is no key `{last}`; here are {known}")))?;
     *slot = parse_value(text.trim(), slot);
     Ok(())
+}
+
+/// What an assignment reaches into.
+enum Container<'a> {
+    Table(&'a mut toml::Table),
+    /// By place, from 0.
+    Array(&'a mut Vec<toml::Value>),
+}
+
+impl<'a> Container<'a> {
+    fn of(value: &'a mut toml::Value) -> Option<Self> {
+        match value {
+            toml::Value::Table(table) => Some(Self::Table(table)),
+            toml::Value::Array(values) => Some(Self::Array(values)),
+            _ => None,
+        }
+    }
+
+    fn take(self, key: &str) -> Option<&'a mut toml::Value> {
+        match self {
+            Self::Table(table) => table.get_mut(key),
+            Self::Array(values) => values.get_mut(key.parse::<usize>().ok()?),
+        }
+    }
+
+    fn known_keys(&self) -> String {
+        match self {
+            Self::Table(table) => {
+                let mut keys: Vec<&str> = table.keys().map(String::as_str).collect();
+                keys.sort_unstable();
+                keys.join(", ")
+            }
+            Self::Array(values) => format!("{} entries, by number from 0", values.len()),
+        }
+    }
 }
 
 /// `text` as a TOML value; a bare word is a string, and `1` given for a float is a float.
@@ -88,12 +123,6 @@ fn parse_value(text: &str, old: &toml::Value) -> toml::Value {
         Some(value) => value,
         None => toml::Value::String(text.to_owned()),
     }
-}
-
-fn known_keys(table: &toml::Table) -> String {
-    let mut keys: Vec<&str> = table.keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    keys.join(", ")
 }
 
 #[cfg(test)]
@@ -129,6 +158,14 @@ mod tests {
             load(&["name=cosine", "optimizer.learning_rates=[1e-4, 1e-5]", "optimizer.epsilon=1"]).unwrap();
         assert_eq!(config.name, "cosine");
         assert_eq!(config.optimizer, Optimizer { learning_rates: vec![1e-4, 1e-5], epsilon: 1.0 });
+    }
+
+    #[test]
+    fn assignments_reach_into_arrays_by_number() {
+        let config = load(&["optimizer.learning_rates.0=1e-4"]).unwrap();
+        assert_eq!(config.optimizer.learning_rates, [1e-4]);
+        let error = load(&["optimizer.learning_rates.1=1e-4"]).unwrap_err().to_string();
+        assert!(error.contains("1 entries, by number from 0"), "{error}");
     }
 
     #[test]

@@ -16,7 +16,9 @@ mod error;
 pub mod llm;
 pub mod parity;
 mod pool;
+mod study_event;
 pub mod theory;
 
 pub use environment::Environment;
 pub use error::ExperimentError;
+pub use study_event::StudyEvent;

@@ -33,4 +33,4 @@ pub use estimate::Estimate;
 pub use method::Method;
 pub use record::{DynamicsRecord, EvalRecord, StepRecord, WeightRecord};
 pub use speed::{Speed, measure_speed};
-pub use study::{ParityStudy, StudyEvent, StudyOptions, redraw_parity_report};
+pub use study::{ParityStudy, StudyOptions, redraw_parity_report};

@@ -25,6 +25,7 @@ use crate::parity::report::write_parity_report;
 use crate::parity::task::{Task, TaskImages, to_host};
 use crate::parity::train::{SeedContext, finetune};
 use crate::pool::{run_pool, single_threaded};
+use crate::study_event::StudyEvent;
 
 /// How a study is run, besides its config.
 pub struct StudyOptions {
@@ -44,23 +45,6 @@ pub struct StudyOptions {
     pub data_policy: DataPolicy,
     /// What the study ran on, for the records.
     pub environment: Environment,
-}
-
-/// What a study tells its caller on the way.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum StudyEvent {
-    /// A stage has begun.
-    Stage(String),
-    /// Runs are done, among them those of an earlier, interrupted study.
-    Progress {
-        /// Runs that are done.
-        n_done: usize,
-        /// Runs of the study.
-        n_runs: usize,
-        /// Share of the whole work that is done, in `[0, 1]`.
-        share: f64,
-    },
 }
 
 /// A study whose images are loaded and whose runs are planned; nothing is trained or written yet.

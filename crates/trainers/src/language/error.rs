@@ -31,6 +31,8 @@ pub enum TrainError {
     Unwritten { source: RunError, last_checkpoint: Option<u64> },
     #[error("the reward of prompt {prompt_idx}: {message}")]
     Reward { prompt_idx: usize, message: String },
+    #[error("the policy cannot be evaluated")]
+    Evaluation(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("cannot go on from {path}: {message}")]
     Resume { path: PathBuf, message: String },
     #[error(transparent)]

@@ -80,12 +80,14 @@ pub struct Evaluation {
 pub enum EvaluationKind {
     /// Share of greedy completions that are right.
     Accuracy,
+    /// Share of completions drawn at temperature 1 that are right.
+    SampledAccuracy,
     /// Minus the mean loss per token of held-out completions, nats.
     NegativeLoss,
 }
 
-/// Tells how good a policy is.
-pub type Evaluating<'a> = dyn FnMut(&Decoder) -> Result<Evaluation, TrainError> + 'a;
+/// Tells how good a policy is after so many steps; asked again for the same steps where a run goes on.
+pub type Evaluating<'a> = dyn FnMut(&Decoder, u64) -> Result<Evaluation, TrainError> + 'a;
 
 /// What the loop tells whoever watches; `Break` ends the run after a checkpoint.
 pub type Watching<'a> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'a;
@@ -340,7 +342,7 @@ impl Training<'_> {
         state: &mut LoopState,
         logs: &mut RunLogs,
     ) -> Result<ControlFlow<()>, TrainError> {
-        let evaluated = (self.evaluate)(self.learner.policy());
+        let evaluated = (self.evaluate)(self.learner.policy(), step);
         let evaluation = evaluated.map_err(|error| self.diverged(step, error))?;
         if !evaluation.score.is_finite() {
             return Err(self.diverged(step, ModelError::Logits.into()));

@@ -8,7 +8,7 @@ mod task_text;
 mod time;
 
 pub use memory::ExpectedMemory;
-pub use run::{BaseModel, Prepared};
+pub use run::{BaseModel, NothingToLearn, Prepared};
 pub use run_target::RunTarget;
 pub use settings::{
     AnchorSettings, CadenceSettings, FineTuneSettings, FisherSettings, LoraSettings, MemorySettings,

@@ -13,10 +13,10 @@ use razor_models::{
 use razor_tensor::TileBudget;
 use razor_trainers::language::run::Checkpoints;
 use razor_trainers::language::{
-    BaseKl, ChosenSamples, DemonstratedPrompt, Evaluation, EvaluationKind, FreshSamplesMethod, Learner,
-    Method, ModelExport, PolicyGradientMethod, PreferencePair, RolloutLimits, SelfDistillationMethod,
-    SftMethod, SimpoMethod, TrainError, Training, TrainingResult, Wanted, Watching, WeightAnchor,
-    choose_samples, score,
+    BaseKl, ChosenSamples, DemonstratedPrompt, Evaluating, Evaluation, EvaluationKind, FreshSamplesMethod,
+    Learner, Method, ModelExport, PolicyGradientMethod, PreferencePair, RolloutLimits,
+    SelfDistillationMethod, SftMethod, SimpoMethod, TrainError, Training, TrainingResult, Wanted, Watching,
+    WeightAnchor, choose_samples, score,
 };
 use serde::Serialize;
 
@@ -53,6 +53,11 @@ pub struct Prepared {
     /// Held-out prompts for the KL to the base.
     kl_prompts: Vec<Vec<u32>>,
 }
+
+/// The base's completions hold nothing that a method could learn from.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NothingToLearn(String);
 
 /// The option that cuts the completions of every method.
 const MAX_NEW_TOKENS: &str = "--max-new-tokens";
@@ -247,6 +252,7 @@ impl Prepared {
     }
 
     /// Runs to the end, or goes on where the run in the folder of `target` stopped; `target` is of the same settings.
+    /// Policies are evaluated on the task's held-out questions.
     ///
     /// # Errors
     /// As of [`Training::run`], and when the folder cannot be written.
@@ -257,10 +263,33 @@ impl Prepared {
         environment: &impl Serialize,
         watch: &mut Watching<'_>,
     ) -> anyhow::Result<TrainingResult> {
+        let scoring = self.scoring();
+        let mut evaluate =
+            |policy: &Decoder, _: u64| self.evaluation.score(policy, base, &self.settings, scoring);
+        self.run_evaluated_by(&mut evaluate, base, target, environment, watch)
+    }
+
+    fn scoring(&self) -> ScoreLimits {
+        let memory = &self.settings.memory;
+        let tiles = TileBudget { bytes: memory.tile_mib << 20 };
+        ScoreLimits { batch_tokens: memory.micro_batch_tokens, tiles }
+    }
+
+    /// As [`run`](Self::run), with an evaluation of the caller's.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run), and of `evaluate`.
+    pub fn run_evaluated_by(
+        &self,
+        evaluate: &mut Evaluating<'_>,
+        base: &BaseModel,
+        target: &RunTarget,
+        environment: &impl Serialize,
+        watch: &mut Watching<'_>,
+    ) -> anyhow::Result<TrainingResult> {
         let settings = &self.settings;
         let seed = Seed::new(settings.seed);
-        let tiles = TileBudget { bytes: settings.memory.tile_mib << 20 };
-        let scoring = ScoreLimits { batch_tokens: settings.memory.micro_batch_tokens, tiles };
+        let scoring = self.scoring();
         let lora = settings.lora.as_ref().map(super::settings::LoraSettings::config);
         let policy = match &lora {
             Some(config) => match config.problem() {
@@ -269,7 +298,6 @@ impl Prepared {
             },
             None => base.decoder.clone(),
         };
-        let mut evaluate = |policy: &Decoder| self.evaluation.score(policy, base, settings, scoring);
         let generation = |max_new_tokens: usize| GenerationLimits {
             max_new_tokens,
             stop_tokens: base.stop_tokens.clone(),
@@ -343,7 +371,7 @@ impl Prepared {
         };
         let mut learner = Learner::new(policy, settings.learner());
         if let Some(anchor) = &settings.anchor {
-            learner = learner.with_anchor(self.anchor(anchor, base, tiles)?);
+            learner = learner.with_anchor(self.anchor(anchor, base, scoring.tiles)?);
         }
         let folder = target.open(environment)?; // after everything that refuses settings, so that these leave none
         let base_kl = BaseKl::new(
@@ -359,7 +387,7 @@ impl Prepared {
             learner,
             method: &mut *method,
             base_kl: &base_kl,
-            evaluate: &mut evaluate,
+            evaluate,
             config: settings.training(self.steps_per_epoch),
             checkpoints: Checkpoints::new(&folder, settings.retention),
             export: ModelExport { base_folder: base.folder.clone(), base_name: settings.model.clone(), lora },
@@ -499,10 +527,10 @@ fn method_data(
                 100.0 * drawn.share
             ));
             if examples.is_empty() {
-                bail!(
+                bail!(NothingToLearn(format!(
                     "the base answers no question rightly in {n_draws} draws, so there is nothing to imitate: raise --draws, \
                      or --max-new-tokens where completions are cut off, or take an easier task or another method"
-                );
+                )));
             }
             Ok(MethodData::Examples { examples, replay: Vec::new() })
         }
@@ -530,11 +558,11 @@ fn method_data(
                 prompts.len()
             ));
             if pairs.is_empty() {
-                bail!(
+                bail!(NothingToLearn(format!(
                     "no prompt has both a completion of at most {} tokens and a wrong answer of the base among {n_draws} \
                      draws, so there is no pair to train on: raise --draws, or --max-new-tokens where answers are cut off",
                     config.max_tokens.min(base.text.context_len)
-                );
+                )));
             }
             Ok(MethodData::Pairs(pairs))
         }

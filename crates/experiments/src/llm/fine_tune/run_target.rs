@@ -65,6 +65,7 @@ impl RunTarget {
 fn user_files(settings: &FineTuneSettings) -> Vec<(&'static str, &Path)> {
     let mut files = Vec::new();
     files.extend(settings.task.file.as_deref().map(|file| ("task", file)));
+    files.extend(settings.task.annotations.as_deref().map(|file| ("annotations", file)));
     if let MethodSettings::Sft { replay: Some(replay), .. } = &settings.method {
         files.push(("replay", &replay.file));
     }

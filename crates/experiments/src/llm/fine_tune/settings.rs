@@ -50,6 +50,11 @@ pub struct TaskSettings {
     pub subset: String,
     /// The user's own JSON lines.
     pub file: Option<PathBuf>,
+    /// JSON lines with `id` and `completion`: an annotator's completions, in place of those of the data. Questions without one
+    /// are left out, whatever the method.
+    pub annotations: Option<PathBuf>,
+    /// Whether the bare answer, in the format that the prompt asks for, is imitated where there is no completion.
+    pub imitates_answers: bool,
     /// How prompts are written.
     pub prompt_style: PromptStyle,
     /// Training questions at most; 0 for all.

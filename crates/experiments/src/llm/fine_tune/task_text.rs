@@ -1,13 +1,19 @@
 //! A task as a model sees it: prompts as tokens, completions to imitate, judges.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::{Context, bail};
+use razor_core::read_json_lines;
 use razor_data::{
     ChatOptions, ChatTemplate, ExampleCounts, ExampleProblem, ExampleRecipe, ExampleText, LengthPolicy,
-    Message, TaskData, TaskExample, Tokenizer, build_examples, load_user_task, split_by_question,
+    Message, TaskData, TaskExample, Tokenizer, build_examples, final_answer_text, load_user_task,
+    split_by_question,
 };
 use razor_data::{Sources, TaskId, load_task_from};
 use razor_envs::Judge;
 use razor_trainers::language::Judgement;
+use serde::Deserialize;
 
 use crate::llm::fine_tune::settings::{PromptStyle, TaskSettings};
 
@@ -37,7 +43,16 @@ impl TaskQuestions {
     /// # Errors
     /// When the task is not known or not there, or one side of its split is empty.
     pub fn load(settings: &TaskSettings, sources: &Sources) -> anyhow::Result<Self> {
-        let data = load(settings, sources)?;
+        let mut data = load(settings, sources)?;
+        if let Some(annotations) = &settings.annotations {
+            annotate(&mut data.examples, annotations)?;
+        }
+        if settings.imitates_answers {
+            for example in data.examples.iter_mut().filter(|example| example.target.is_none()) {
+                example.target =
+                    example.answer.as_ref().map(|answer| final_answer_text(answer, example.format));
+            }
+        }
         if data.examples.is_empty() {
             bail!("{}: the data is empty, there is nothing to train on", described(settings));
         }
@@ -57,6 +72,32 @@ impl TaskQuestions {
         }
         Ok(Self { train, test })
     }
+}
+
+/// A line of a file of annotations.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Annotation {
+    id: String,
+    completion: String,
+}
+
+/// Gives the questions the completions of a file, and leaves out those that have none there.
+fn annotate(examples: &mut Vec<TaskExample>, file: &Path) -> anyhow::Result<()> {
+    let mut completions: BTreeMap<String, String> = BTreeMap::new();
+    for Annotation { id, completion } in read_json_lines::<Annotation>(file)? {
+        if completions.insert(id.clone(), completion).is_some() {
+            bail!("{}: `{id}` is there twice", file.display());
+        }
+    }
+    examples.retain_mut(|example| {
+        example.target = completions.remove(&example.id);
+        example.target.is_some()
+    });
+    if let Some(id) = completions.keys().next() {
+        bail!("{}: `{id}` is no question of the task", file.display());
+    }
+    Ok(())
 }
 
 fn described(settings: &TaskSettings) -> String {

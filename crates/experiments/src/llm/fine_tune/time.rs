@@ -28,6 +28,17 @@ impl ExpectedTime {
     }
 }
 
+impl FineTuneSettings {
+    /// Seconds of a token in training and in sampling, from a look at how fast the base is here.
+    ///
+    /// # Errors
+    /// As of generation.
+    pub(in crate::llm) fn speed(&self, base: &Decoder) -> Result<(f64, f64), ModelError> {
+        let Speed { trained, sampled } = Speed::measure(base, self)?;
+        Ok((trained, sampled))
+    }
+}
+
 /// Seconds of one token, measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Speed {

@@ -58,8 +58,11 @@ pub struct NewTaskConfig {
     pub source: String,
     /// Part of it; the default of the set if empty.
     pub subset: String,
-    /// JSON lines with `id` and `completion`: an annotator's completions for questions of the set, in place of its own.
-    pub annotations: Option<PathBuf>,
+    /// JSON lines with `id` and `completion`: an annotator's completions for questions of the set, in place of its own; empty
+    /// for those of the set.
+    pub annotations: PathBuf,
+    /// Whether the bare answer is imitated where a question has no completion; else methods that imitate are refused.
+    pub imitates_answers: bool,
     /// Questions to train on at most; 0 for all.
     pub max_train: usize,
     /// Held-out questions at most.

@@ -4,9 +4,9 @@
 //! OUT/config.toml  env.toml  calibration.json  summary.json  report.html  points.csv  figures/*.svg  tables/*.csv
 //! OUT/bases/b<base>/<task>.json             the base, measured on each new task
 //! OUT/runs/<id>/                            as `razor sft`, `grpo` and so on write it, and besides
-//!   setting.json                            what makes this run different from the others
 //!   measurements/<step>.json                the policy after so many steps
 //!   seconds.json                            wall-clock time by part
+//!   failed.json                             why there is no more, where training diverged or had nothing to learn from
 //! OUT/sequence/<method>/<stage>-<task>/     the same, each stage on the policy of the one before
 //! ```
 
@@ -92,9 +92,21 @@ impl StudyFolder {
     }
 }
 
-/// Whether the run in this folder is finished.
+/// Wall-clock time of a run.
+pub(crate) const SECONDS: &str = "seconds.json";
+
+/// Where the policy of a stage is.
+pub(crate) const LAST_MODEL: &str = "last_model.json";
+
+/// The policy of a stage on every new task.
+pub(crate) const ON_TASKS: &str = "on_tasks.json";
+
+/// Why a run ended early.
+pub(crate) const FAILED: &str = "failed.json";
+
+/// Whether nothing is left to be done in the folder of this run.
 pub(crate) fn is_done(run: &Path) -> bool {
-    run.join("seconds.json").is_file() && run.join("done").is_file()
+    run.join("done").is_file() || run.join(FAILED).is_file()
 }
 
 /// The measurements of a run, by step.

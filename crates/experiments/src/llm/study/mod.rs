@@ -4,13 +4,22 @@
 //! presets.
 
 mod config;
+mod estimate;
+mod fine_tune_settings;
 mod folder;
 mod method;
 mod plan;
 mod points;
+mod prior_tasks;
 mod record;
+mod report;
+mod run;
+mod study;
+mod weight_movement;
+mod yardstick;
 
 pub use config::{LLM_PRESETS, LlmConfig};
 pub use method::StudyMethod;
 pub use plan::Setting;
 pub use record::{BenchmarkScore, Measurement, NewTaskScore, PartSeconds, WeightMovement};
+pub use study::{LlmStudy, LlmStudyOptions, LoadBase};

@@ -8,7 +8,9 @@ use razor_core::read_json_lines;
 use serde_json::Value;
 
 use crate::llm::study::config::MAIN_ARM;
-use crate::llm::study::folder::{StudyConfig, StudyFolder, is_done, read_json, read_measurements};
+use crate::llm::study::folder::{
+    FAILED, ON_TASKS, SECONDS, StudyConfig, StudyFolder, is_done, read_json, read_measurements,
+};
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::plan::{Plan, Setting};
 use crate::llm::study::record::{Measurement, PartSeconds};
@@ -82,6 +84,8 @@ pub(crate) struct Measured {
     pub stages: Vec<Stage>,
     /// Wall-clock time of each finished run.
     pub seconds: Vec<(String, PartSeconds)>,
+    /// Runs that diverged or had nothing to learn from, with the reason; what was measured before that is among the points.
+    pub failed: Vec<(String, String)>,
     /// Runs of the plan, and how many of them are done.
     pub n_runs: usize,
     pub n_done: usize,
@@ -115,12 +119,24 @@ impl Measured {
             points: Vec::new(),
             stages: Vec::new(),
             seconds: Vec::new(),
+            failed: Vec::new(),
         };
         for (run_idx, run) in plan.runs.into_iter().enumerate() {
             let path = folder.run(&run.id);
             if is_done(&path) {
                 measured.n_done += 1;
-                measured.seconds.push((run.id.clone(), read_json(&path.join("seconds.json"))?));
+                // Not there where a study was killed between the end of the run and this file.
+                if path.join(SECONDS).is_file() {
+                    measured.seconds.push((run.id.clone(), read_json(&path.join(SECONDS))?));
+                }
+                if path.join(FAILED).is_file() {
+                    let reason: Value = read_json(&path.join(FAILED))?;
+                    let reason = reason["message"].as_str().unwrap_or_default().to_owned();
+                    measured.failed.push((run.id.clone(), reason));
+                }
+                if !path.join("measurements").is_dir() {
+                    continue;
+                }
                 measured.add_run(&path, run_idx, run.setting, run.arms)?;
             }
         }
@@ -163,7 +179,7 @@ impl Measured {
     fn add_stages(&mut self, folder: &StudyFolder) -> Result<()> {
         for &method in &self.config.study.sequence.methods {
             for (stage, task) in self.config.study.tasks.iter().enumerate() {
-                let path = folder.stage(method.name(), stage, &task.name).join("on_tasks.json");
+                let path = folder.stage(method.name(), stage, &task.name).join(ON_TASKS);
                 if !path.is_file() {
                     break;
                 }
