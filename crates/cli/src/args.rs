@@ -11,6 +11,7 @@ use crate::generate::GenerateArgs;
 use crate::interpolate::InterpolateArgs;
 use crate::measure::MeasureArgs;
 use crate::merge::MergeArgs;
+use crate::pretrain::PretrainArgs;
 use crate::score::ScoreArgs;
 use crate::train_settings::{GrpoArgs, RejectionSftArgs, SelfDistillArgs, SftArgs, SimpoArgs};
 
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Reproduce(ReproduceArgs),
     Report(ReportArgs),
     Data(DataArgs),
+    Pretrain(PretrainArgs),
     Sft(SftArgs),
     RejectionSft(RejectionSftArgs),
     Grpo(GrpoArgs),

@@ -28,6 +28,7 @@ mod measure_tables;
 mod measure_weights;
 mod merge;
 mod model;
+mod pretrain;
 mod progress;
 mod report;
 mod reproduce;
@@ -91,6 +92,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Report(args) => report::run(args),
         Command::Data(args) => data::run(args),
+        Command::Pretrain(args) => pretrain::run(args),
         Command::Sft(args) => train::run(&TrainCommand::Sft(args), &args.train, args.preview),
         Command::RejectionSft(args) => {
             train::run(&TrainCommand::RejectionSft(args), &args.train, args.preview)

@@ -45,6 +45,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod text;
+mod tiny_language;
 mod unpack;
 
 pub use answer::{Answer, ChoiceOption, ToolCall};
@@ -70,5 +71,9 @@ pub use text::{
     ExampleText, LengthPolicy, Message, PreviewStyle, PromptTime, StopStrings, TemplateName, TokenBatch,
     TokenExample, Tokenizer, build_example, build_examples, encode_continuation, encode_continuations,
     render_tokens,
+};
+pub use tiny_language::{
+    CorpusMix, SkillItem, TinyDocument, TinySkill, completion_style, skill_items, tiny_documents,
+    tokenizer_files,
 };
 pub use unpack::sha256_hex;

@@ -79,7 +79,7 @@ pub struct TaskExample {
 
 impl TaskExample {
     /// An example in the [usual](AnswerFormat::usual) format, its prompt still to be written.
-    pub(super) fn new(task: TaskId, id: String, question: &str, answer: Answer) -> Self {
+    pub(crate) fn new(task: TaskId, id: String, question: &str, answer: Answer) -> Self {
         Self {
             id,
             task,

@@ -41,6 +41,12 @@ pub enum TaskId {
     TooluseEval,
     /// Chemistry questions with the prompts of closely related work.
     ScienceEval,
+    /// Sums in the tiny language of the embedded base.
+    TinyMath,
+    /// Tool calls in that language.
+    TinyTools,
+    /// Multiple choice in that language.
+    TinyScience,
     /// A user's own file; see [`load_user_task`](crate::load_user_task). Not a name on the command line.
     UserFile,
 }
@@ -61,6 +67,9 @@ impl TaskId {
         Self::ScienceEval,
     ];
 
+    /// Sets that are generated and need no file.
+    pub const GENERATED: [Self; 3] = [Self::TinyMath, Self::TinyTools, Self::TinyScience];
+
     /// The name in records and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -75,13 +84,21 @@ impl TaskId {
             Self::Amc => "amc",
             Self::TooluseEval => "tooluse_eval",
             Self::ScienceEval => "science_eval",
+            Self::TinyMath => "tiny_math",
+            Self::TinyTools => "tiny_tools",
+            Self::TinyScience => "tiny_science",
             Self::UserFile => "user_file",
         }
     }
 
-    /// The names of all public sets, for messages.
+    /// Every set that has a name on the command line.
+    fn named() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Self::GENERATED)
+    }
+
+    /// The names of all public and generated sets, for messages.
     pub(super) fn list() -> String {
-        Self::ALL.map(Self::name).join(", ")
+        Self::named().map(Self::name).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -95,7 +112,7 @@ impl FromStr for TaskId {
     type Err = DataError;
 
     fn from_str(name: &str) -> Result<Self, DataError> {
-        let known = Self::ALL.into_iter().find(|task| task.name() == name);
+        let known = Self::named().find(|task| task.name() == name);
         known.ok_or_else(|| DataError::UnknownTask { name: name.to_owned(), expected: Self::list() })
     }
 }
@@ -106,7 +123,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back_in_records_and_on_the_command_line() {
-        for task in TaskId::ALL {
+        for task in TaskId::named() {
             assert_eq!(task.name().parse::<TaskId>().unwrap(), task);
             assert_eq!(serde_json::to_value(task).unwrap(), task.name());
         }

@@ -41,6 +41,9 @@ const SCIENCE_EVAL: Parts = &[
     ("sdpo_test", &["self_distillation_eval/sdpo_sciknoweval_chemistry_test.jsonl"]),
 ];
 
+/// A generated set has no files.
+const GENERATED: Parts = &[("all", &[])];
+
 const SCIENCE_FOLDER: &str = "sciknoweval/raw_data";
 const DOMAINS: [&str; 4] = ["Biology", "Chemistry", "Material", "Physics"];
 const LEVELS: [&str; 5] = ["L1", "L2", "L3", "L4", "L5"];
@@ -54,7 +57,7 @@ impl TaskId {
             Self::Toolalpaca | Self::TooluseEval | Self::ScienceEval => "eval",
             Self::Gsm8k | Self::Asdiv => "train",
             Self::Math | Self::MinervaMath | Self::OlympiadBench | Self::Amc => "test",
-            Self::UserFile => "all",
+            Self::TinyMath | Self::TinyTools | Self::TinyScience | Self::UserFile => "all",
         }
     }
 
@@ -80,6 +83,7 @@ impl TaskId {
             Self::Amc => AMC,
             Self::TooluseEval => TOOLUSE_EVAL,
             Self::ScienceEval => SCIENCE_EVAL,
+            Self::TinyMath | Self::TinyTools | Self::TinyScience => GENERATED,
             Self::Sciknoweval | Self::UserFile => &[],
         }
     }
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_default_subset_comes_first() {
-        for task in TaskId::ALL {
+        for task in TaskId::ALL.into_iter().chain(TaskId::GENERATED) {
             assert_eq!(task.subsets()[0], task.default_subset(), "{task}");
         }
     }

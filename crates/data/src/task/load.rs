@@ -12,10 +12,11 @@ use crate::task::notes::Notes;
 use crate::task::overlap::repeated_questions;
 use crate::task::record::RecordFile;
 use crate::task::{gsm8k, math, open_reasoner_zero, sciknoweval, self_distillation, toolalpaca};
+use crate::tiny_language::tiny_task;
 
 /// Loads a part of a task from a data folder, which holds `gsm8k/`, `sciknoweval/raw_data/` and so on.
 ///
-/// Without `subset`, the [default](TaskId::default_subset) one. Files may be gzip or not, an array or JSON lines.
+/// Generated sets need no folder. Without `subset`, the [default](TaskId::default_subset) one. Files may be gzip or not, an array or JSON lines.
 ///
 /// # Errors
 /// [`DataError::UnknownSubset`]; [`DataError::TaskNotFound`] when there is not one of the files,
@@ -23,6 +24,9 @@ use crate::task::{gsm8k, math, open_reasoner_zero, sciknoweval, self_distillatio
 /// and field where a record is damaged; the errors of reading and unpacking a file.
 pub fn load_task(task: TaskId, subset: Option<&str>, folder: &Path) -> Result<TaskData, DataError> {
     let part = Part::new(task, subset)?;
+    if let Some(examples) = tiny_task(task) {
+        return Ok(generated(part, examples));
+    }
     match part.find(folder)? {
         Some(files) => read_part(part, &files),
         None => {
@@ -39,6 +43,9 @@ pub fn load_task(task: TaskId, subset: Option<&str>, folder: &Path) -> Result<Ta
 /// As [`load_task`]; [`DataError::TaskFolder`] when a named place is not a folder.
 pub fn load_task_from(task: TaskId, subset: Option<&str>, sources: &Sources) -> Result<TaskData, DataError> {
     let part = Part::new(task, subset)?;
+    if let Some(examples) = tiny_task(task) {
+        return Ok(generated(part, examples));
+    }
     let mut places = Vec::new();
     for place in &sources.places {
         let given_by = place.given_by.name();
@@ -51,6 +58,11 @@ pub fn load_task_from(task: TaskId, subset: Option<&str>, sources: &Sources) -> 
         places.push(looked(&place.path, given_by, &part));
     }
     Err(not_found(part, places))
+}
+
+fn generated(part: Part, examples: Vec<TaskExample>) -> TaskData {
+    let Part { task, subset } = part;
+    TaskData { task, subset, examples, notes: Vec::new(), provenance: Vec::new() }
 }
 
 fn looked(folder: &Path, given_by: &str, part: &Part) -> Looked {
@@ -103,6 +115,8 @@ fn parse(task: TaskId, file: &RecordFile, notes: &mut Notes) -> Result<Vec<TaskE
         }
         TaskId::TooluseEval => self_distillation::parse_tools(file, notes),
         TaskId::ScienceEval => self_distillation::parse_science(file, notes),
-        TaskId::UserFile => unreachable!("a user's file has no subset, so no part of it was made"),
+        TaskId::TinyMath | TaskId::TinyTools | TaskId::TinyScience | TaskId::UserFile => {
+            unreachable!("neither a generated set nor a user's file is read as a part")
+        }
     }
 }

@@ -55,6 +55,7 @@ impl Setting {
             Schedule::Constant => "constant",
             Schedule::Cosine => "cosine",
             Schedule::Linear => "linear",
+            Schedule::StableThenLinear => "stable-then-linear",
         };
         format!("{method}{arm}-lr{learning_rate:.2e}-{schedule}-e{n_epochs}")
     }

@@ -162,8 +162,8 @@ pub struct Training<'a> {
     pub learner: Learner,
     /// How.
     pub method: &'a mut dyn Method,
-    /// How far it goes from the base.
-    pub base_kl: &'a BaseKl<'a>,
+    /// How far it goes from the base, where there is one.
+    pub base_kl: Option<&'a BaseKl<'a>>,
     /// How good it gets.
     pub evaluate: &'a mut Evaluating<'a>,
     /// Steps and cadences.
@@ -311,7 +311,8 @@ impl Training<'_> {
         state: &mut LoopState,
         logs: &mut RunLogs,
     ) -> Result<ControlFlow<()>, TrainError> {
-        let measured = self.base_kl.measure(self.learner.policy(), step);
+        let Some(base_kl) = self.base_kl else { return Ok(ControlFlow::Continue(())) };
+        let measured = base_kl.measure(self.learner.policy(), step);
         let measurement = measured.map_err(|error| self.diverged(step, error))?;
         logs.append(LogKind::Kl, &measurement)?;
         let named = [

@@ -386,7 +386,7 @@ impl Prepared {
         let training = Training {
             learner,
             method: &mut *method,
-            base_kl: &base_kl,
+            base_kl: Some(&base_kl),
             evaluate,
             config: settings.training(self.steps_per_epoch),
             checkpoints: Checkpoints::new(&folder, settings.retention),

@@ -17,7 +17,7 @@ use crate::llm::fine_tune::{BaseModel, MemorySettings, PromptStyle};
 use crate::llm::study::config::{EMBEDDED, LlmConfig};
 use crate::llm::study::folder::StudyFile;
 use crate::llm::study::record::BenchmarkScore;
-use crate::llm::tiny_suite::score_skills;
+use crate::llm::tiny_suite::{SuiteLimits, score_skills};
 
 /// The prior tasks with their documents, ready to be asked.
 pub(crate) enum PriorTasks {
@@ -137,14 +137,8 @@ impl PriorTasks {
         let limits = ScoreLimits { batch_tokens: memory.micro_batch_tokens, tiles };
         match self {
             Self::Skills(skills) => {
-                let scores = score_skills(
-                    policy,
-                    &base.text,
-                    &base.stop_tokens,
-                    skills,
-                    limits,
-                    memory.generation_rows,
-                )?;
+                let limits = SuiteLimits { max_rows: memory.generation_rows, scoring: limits };
+                let scores = score_skills(policy, &base.text, &base.stop_tokens, skills, limits)?;
                 Ok(scores.into_iter().map(|score| scored(score.name, score.verdicts)).collect())
             }
             Self::Benchmarks { benchmarks, judges } => {

@@ -1,5 +1,6 @@
 //! An LLM study from its base to its report.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -8,10 +9,12 @@ use razor_core::{Seed, write_json};
 use razor_data::Sources;
 use razor_models::fingerprint_model;
 use razor_report::Summary;
+use tempfile::TempDir;
 
 use crate::environment::Environment;
 use crate::error::ExperimentError;
 use crate::llm::fine_tune::BaseModel;
+use crate::llm::pretrain::{PretrainRecipe, Pretraining};
 use crate::llm::study::config::LlmConfig;
 use crate::llm::study::fine_tune_settings::fine_tune_settings;
 use crate::llm::study::folder::{LAST_MODEL, ON_TASKS, StudyConfig, StudyFolder, is_done, read_json};
@@ -22,7 +25,7 @@ use crate::llm::study::record::Measurement;
 use crate::llm::study::report::write_llm_report;
 use crate::llm::study::run::{RunContext, remove_checkpoints, run_in, run_stage};
 use crate::llm::study::yardstick::{TaskYardstick, Yardstick};
-use crate::llm::tiny_base;
+use crate::llm::tiny_base::write_tiny_base;
 use crate::pool::{run_pool, single_threaded};
 use crate::study_event::StudyEvent;
 
@@ -59,6 +62,8 @@ pub struct LlmStudy {
     pub(crate) base: BaseModel,
     pub(crate) prior: PriorTasks,
     pub(crate) plan: Plan,
+    /// Holds the files of the embedded base as long as runs copy from them.
+    _unpacked: Option<TempDir>,
 }
 
 /// What one worker does at a time.
@@ -73,14 +78,19 @@ impl LlmStudy {
     /// # Errors
     /// When the base or a data set cannot be read.
     pub fn new(config: LlmConfig, options: LlmStudyOptions) -> Result<Self> {
+        let mut unpacked = None;
         let base = if config.is_embedded() {
-            (options.load_base)(&path_text(&tiny_base::unpacked()?)?)?
+            let folder = tempfile::tempdir().context("cannot make a folder for the embedded base")?;
+            write_tiny_base(folder.path())?;
+            let base = (options.load_base)(&path_text(folder.path())?)?;
+            unpacked = Some(folder);
+            base
         } else {
             (options.load_base)(&config.base.model)?
         };
         let prior = PriorTasks::load(&config, &base, &options.sources)?;
         let plan = Plan::new(&config);
-        Ok(Self { config, options, base, prior, plan })
+        Ok(Self { config, options, base, prior, plan, _unpacked: unpacked })
     }
 
     /// Number of runs; a sequence of tasks counts as one.
@@ -221,12 +231,17 @@ impl LlmStudy {
         if base_idx == 0 {
             return Ok(None);
         }
-        let path = folder.base(base_idx).join("model");
-        if !path.join("model.safetensors").is_file() {
-            let seed = self.options.seed.derive("base", base_idx);
-            tiny_base::pretrain_into(&path, seed, &self.base.decoder.device())?;
+        let path = folder.base(base_idx);
+        let model = path.join("pretraining/model");
+        if !model.is_dir() {
+            let seed = self.options.seed.derive("base", base_idx).value() >> 1; // TOML has no larger numbers
+            let recipe = PretrainRecipe::load(None, &[format!("seed={seed}")])?;
+            let into = path.join("pretraining");
+            let pretraining = Pretraining::new(recipe, &into, into.is_dir())?;
+            let device = self.base.decoder.device();
+            pretraining.run(&device, &self.options.environment, &mut |_| ControlFlow::Continue(()))?;
         }
-        (self.options.load_base)(&path_text(&path)?).map(Some)
+        (self.options.load_base)(&path_text(&model)?).map(Some)
     }
 
     fn task_yardsticks<'a>(&'a self, common: &'a Yardstick<'a>) -> Result<Vec<TaskYardstick<'a>>> {
@@ -332,7 +347,10 @@ impl LlmStudy {
         let task = &self.config.tasks[stage];
         let setting = self.stage_setting(method, &task.name);
         let seed = self.options.seed.derive("sequence", stage as u64);
-        let name = base.folder.display().to_string();
+        let name = match stage.checked_sub(1) {
+            Some(before) => format!("the policy of stage {before}"),
+            None => self.config.base.model.clone(),
+        };
         let settings = fine_tune_settings(&self.config, task, &setting, name, seed);
         let shared = (&self.options.sources, &self.options.environment);
         let trained = run_stage(dir, settings, base, &self.config.measure, shared)
