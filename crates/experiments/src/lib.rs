@@ -11,6 +11,7 @@
 //! # Ok::<(), razor_experiments::ExperimentError>(())
 //! ```
 
+mod comparison;
 mod environment;
 mod error;
 pub mod llm;
