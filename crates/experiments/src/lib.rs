@@ -17,6 +17,7 @@ mod error;
 pub mod llm;
 pub mod parity;
 mod pool;
+mod provenance;
 pub mod theory;
 
 pub use environment::Environment;

@@ -21,16 +21,24 @@ pub(crate) struct Words {
     pub title: String,
     /// What it shows.
     pub caption: String,
+    /// How much of the page's width it takes.
+    pub size: FigureSize,
 }
 
 impl Words {
     pub(crate) fn new(name: impl Into<String>, title: impl Into<String>, caption: impl Into<String>) -> Self {
-        Self { name: name.into(), title: title.into(), caption: caption.into() }
+        Self { name: name.into(), title: title.into(), caption: caption.into(), size: FigureSize::Wide }
     }
 
-    fn chart(self, (x, y): (Axis, Axis), series: Vec<Series>, guides: Vec<Guide>) -> XyChart {
-        let Self { name, title, caption } = self;
-        XyChart { name, title, caption, size: FigureSize::Wide, x, y, series, guides }
+    /// Half as wide, so that two stand side by side.
+    pub(crate) fn half(self) -> Self {
+        Self { size: FigureSize::Half, ..self }
+    }
+
+    /// A chart with these words.
+    pub(crate) fn chart(self, (x, y): (Axis, Axis), series: Vec<Series>, guides: Vec<Guide>) -> XyChart {
+        let Self { name, title, caption, size } = self;
+        XyChart { name, title, caption, size, x, y, series, guides }
     }
 }
 
@@ -137,12 +145,12 @@ pub(crate) fn predictor_figure<P>(
             reference: candidate.and_then(|candidate| candidate.paper),
         }
     });
-    let Words { name, title, caption } = words;
+    let Words { name, title, caption, size } = words;
     let chart = BarChart {
         name,
         title,
         caption,
-        size: FigureSize::Wide,
+        size,
         x: Axis::linear("R²", ""),
         bars: bars.collect(),
         reference_name: "paper".to_owned(),
@@ -152,9 +160,8 @@ pub(crate) fn predictor_figure<P>(
 
 /// How far each method lies from the one curve.
 pub(crate) fn residual_figure(rows: Vec<StripRow>, words: Words) -> Result<Figure, ExperimentError> {
-    let Words { name, title, caption } = words;
-    let chart =
-        StripChart { name, title, caption, size: FigureSize::Wide, x: Axis::points("Residual"), rows };
+    let Words { name, title, caption, size } = words;
+    let chart = StripChart { name, title, caption, size, x: Axis::points("Residual"), rows };
     Ok(chart.draw()?)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use razor_core::{Seed, write_atomic};
-use razor_data::{Manifest, Provenance};
+use razor_data::Provenance;
 use razor_metrics::leave_one_group_out;
 use razor_report::{
     Block, DataFile, DataKind, Guide, Highlight, MatchAxis, Matched, NumberFormat, Page, Predictor, Residual,
@@ -27,6 +27,7 @@ use crate::parity::points::{Measured, Point};
 use crate::parity::predictors::CANDIDATES;
 use crate::parity::tables::{epsilon_table, points_table, weights_table};
 use crate::parity::verdict::verdict;
+use crate::provenance::described;
 
 /// Makes summary, page, figures and tables from the records in `folder`, as far as its runs are done.
 pub(crate) fn write_parity_report(folder: &StudyFolder) -> Result<Summary, ExperimentError> {
@@ -306,18 +307,7 @@ fn provenance(measured: &Measured) -> Vec<DataFile> {
     if measured.config.provenance == Provenance::Procedural {
         return vec![];
     }
-    let described = measured.config.files.iter().map(|file| {
-        let entry = razor_data::DatasetId::ALL.into_iter().map(|id| Manifest::embedded().entry(id));
-        let entry =
-            entry.into_iter().find(|entry| entry.files().iter().any(|known| known.sha256 == file.sha256));
-        DataFile {
-            name: file.name.clone(),
-            source: entry.map_or_else(String::new, |entry| entry.source.clone()),
-            licence: entry.map_or_else(String::new, |entry| entry.licence.clone()),
-            sha256: file.sha256.clone(),
-        }
-    });
-    described.collect()
+    measured.config.files.iter().map(|file| described(&file.name, &file.sha256)).collect()
 }
 
 /// What a rerun needs to know. Not the number of workers or anything else that must not matter.

@@ -7,10 +7,33 @@ mod config;
 mod folder;
 mod method;
 mod plan;
-mod points;
 mod record;
+
+mod fitted;
+mod points;
+mod setting_groups;
+mod task_view;
+mod words;
+
+mod controls;
+mod cost;
+mod epsilon;
+mod forgotten;
+mod gates;
+mod headline;
+mod law;
+mod matched;
+mod points_table;
+mod quadrants;
+mod regressions;
+mod report;
+mod rivals;
+mod sequence;
+mod time;
+mod verdict;
 
 pub use config::{LLM_PRESETS, LlmConfig};
 pub use method::StudyMethod;
 pub use plan::Setting;
 pub use record::{BenchmarkScore, Measurement, NewTaskScore, PartSeconds, WeightMovement};
+pub use report::{is_llm_study, redraw_llm_report};
