@@ -11,11 +11,13 @@
 //! # Ok::<(), razor_experiments::ExperimentError>(())
 //! ```
 
+mod comparison;
 mod environment;
 mod error;
 pub mod llm;
 pub mod parity;
 mod pool;
+mod provenance;
 mod study_event;
 pub mod theory;
 

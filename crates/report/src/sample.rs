@@ -24,6 +24,7 @@ pub(crate) fn summary() -> Summary {
         verdict: vec!["RL forgets less.".to_owned(), "KL predicts it.".to_owned()],
         gates: vec![gate("T1", Some(true)), gate("T2", Some(false)), gate("T10", None)],
         predictors: vec![Predictor {
+            task: String::new(),
             name: "kl_reference_to_policy".to_owned(),
             inputs: PredictorInputs::NewTask,
             r2: 0.945,
@@ -37,6 +38,7 @@ pub(crate) fn summary() -> Summary {
         }],
         matched: vec![matched("GRPO", Some(0.461)), matched("SimPO", None)],
         residuals: vec![Residual {
+            task: String::new(),
             method: "oracle SFT".to_owned(),
             mean: -0.015,
             mean_low: -0.025,
@@ -54,6 +56,7 @@ pub(crate) fn summary() -> Summary {
 
 fn matched(method: &str, prior_task: Option<f64>) -> Matched {
     Matched {
+        task: String::new(),
         axis: MatchAxis::Accuracy,
         level: 0.93,
         method: method.to_owned(),

@@ -79,6 +79,9 @@ pub struct Gate {
 /// How well one quantity predicts forgetting, over all methods and runs pooled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predictor {
+    /// New task, in a study that has several; else empty and not written.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task: String,
     /// The quantity: `kl_reference_to_policy`, `weight_l1`, ...
     pub name: String,
     /// The inputs on which it was measured.
@@ -117,6 +120,8 @@ pub enum PredictorInputs {
     NewTask,
     /// Inputs of the old task: what a forecaster would not have.
     OldTask,
+    /// Random inputs: needs no data.
+    Random,
     /// No inputs at all: a function of the weights or of the settings.
     None,
 }
@@ -130,6 +135,9 @@ pub struct Matched {
     /// Its value: an accuracy, nats, or a learning rate.
     #[serde(deserialize_with = "null_as_nan")]
     pub level: f64,
+    /// New task, in a study that has several; else empty and not written.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task: String,
     /// Name of the method.
     pub method: String,
     /// New-task accuracy; `null` when the method does not reach the level.
@@ -161,6 +169,9 @@ pub enum MatchAxis {
 /// How far one method lies from the pooled fit: measured minus predicted forgetting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Residual {
+    /// New task, in a study that has several; else empty and not written.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task: String,
     /// Name of the method.
     pub method: String,
     /// Mean residual, as a fraction of the prior-task accuracy scale.

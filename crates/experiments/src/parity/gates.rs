@@ -6,10 +6,11 @@
 use razor_metrics::{MetricsError, QuadraticFit, Scatter, pearson, spearman};
 use razor_report::{Gate, Predictor};
 
-use crate::parity::matched::{Frontiers, Quantity};
+use crate::comparison::{ComparedPolicy, FORWARD_KL, Frontiers, scatter};
+use crate::parity::matched::Quantity;
 use crate::parity::method::Method;
 use crate::parity::points::{Measured, Point};
-use crate::parity::predictors::{CANDIDATES, FORWARD_KL, forward_kl, scatter};
+use crate::parity::predictors::RIVALS;
 
 /// New-task accuracy at which methods are compared by most gates.
 const LEVEL: f64 = 0.93;
@@ -19,7 +20,7 @@ const LOW_LEVEL: f64 = 0.90;
 /// Everything that gates look at.
 pub(crate) struct Evidence<'a> {
     pub measured: &'a Measured,
-    pub frontiers: &'a Frontiers<'a>,
+    pub frontiers: &'a Frontiers<'a, Point>,
     pub predictors: &'a [Predictor],
 }
 
@@ -100,7 +101,7 @@ impl Evidence<'_> {
                 .into_iter()
                 .filter(|point| point.seed_idx == seed_idx)
                 .collect();
-            let points = scatter(&points, forward_kl).ok()?;
+            let points = scatter(&points, Point::forward_kl).ok()?;
             QuadraticFit::new(&points, points.each_once()).ok().map(|fit| fit.r2())
         });
         let per_seed: Vec<Option<f64>> = per_seed.collect();
@@ -127,7 +128,7 @@ impl Evidence<'_> {
 
     fn rivals(&self) -> Gate {
         const GAP: f64 = 0.10;
-        let is_rival = |row: &&Predictor| CANDIDATES.iter().any(|c| c.is_rival && c.name == row.name);
+        let is_rival = |row: &&Predictor| RIVALS.contains(&row.name.as_str());
         // Predictors come best first.
         let best = self.predictors.iter().filter(is_rival).find(|row| row.r2.is_finite());
         let gap = self.predictor(FORWARD_KL).zip(best).map(|(kl, best)| (kl.r2 - best.r2, best));
@@ -278,12 +279,15 @@ impl Evidence<'_> {
         holds: impl Fn(&[f64]) -> bool,
     ) -> Gate {
         let all = || levels.iter().flat_map(|&level| methods.iter().map(move |&method| (level, method)));
-        let means: Vec<Option<f64>> =
-            all().map(|(level, method)| self.frontiers.mean(method, level, quantity)).collect();
+        let means: Vec<Option<f64>> = all()
+            .map(|(level, method)| self.frontiers.mean(method, level, |point| quantity.of(point)))
+            .collect();
         let judged: Option<Vec<f64>> = means.iter().copied().collect();
         let per_seed = (0..self.measured.bases.len()).map(|seed_idx| {
             let values: Option<Vec<f64>> = all()
-                .map(|(level, method)| *self.frontiers.per_seed(method, level, quantity).get(seed_idx)?)
+                .map(|(level, method)| {
+                    *self.frontiers.per_seed(method, level, |point| quantity.of(point)).get(seed_idx)?
+                })
                 .collect();
             values.is_some_and(|values| holds(&values))
         });

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::comparison::ComparedMethod;
+
 /// A fine-tuning method of the ParityMNIST study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +117,20 @@ impl Method {
     /// Whether the method adds KL(π‖π₀) to its loss.
     pub(crate) fn has_kl_penalty(self) -> bool {
         matches!(self, Self::GrpoKl | Self::Sft2Kl)
+    }
+}
+
+impl ComparedMethod for Method {
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+
+    fn title(self) -> &'static str {
+        Self::title(self)
+    }
+
+    fn palette_idx(self) -> usize {
+        Self::palette_idx(self)
     }
 }
 

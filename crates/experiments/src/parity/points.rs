@@ -1,5 +1,6 @@
 //! All measurements of a study, read from its records.
 
+use crate::comparison::ComparedPolicy;
 use crate::error::ExperimentError;
 use crate::parity::folder::{StudyConfig, StudyFolder};
 use crate::parity::method::Method;
@@ -23,6 +24,38 @@ pub(crate) struct Point {
     pub forgetting: f64,
     /// The measurement.
     pub eval: EvalRecord,
+}
+
+impl ComparedPolicy for Point {
+    type Method = Method;
+
+    fn method(&self) -> Method {
+        self.setting.method
+    }
+
+    fn run_idx(&self) -> usize {
+        self.run_idx
+    }
+
+    fn seed_idx(&self) -> u64 {
+        self.seed_idx
+    }
+
+    fn new_task(&self) -> f64 {
+        self.eval.new_task
+    }
+
+    fn prior_task(&self) -> f64 {
+        self.eval.prior_task
+    }
+
+    fn forgetting(&self) -> f64 {
+        self.forgetting
+    }
+
+    fn forward_kl(&self) -> f64 {
+        self.eval.shift_new.kl_reference_to_policy
+    }
 }
 
 /// The steps of one watched run.

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use razor_core::{Seed, write_atomic};
-use razor_data::{Manifest, Provenance};
-use razor_metrics::{QuadraticFit, RunBootstrap, group_residuals, leave_one_group_out};
+use razor_data::Provenance;
+use razor_metrics::leave_one_group_out;
 use razor_report::{
     Block, DataFile, DataKind, Guide, Highlight, MatchAxis, Matched, NumberFormat, Page, Predictor, Residual,
-    SUMMARY_SCHEMA, Section, StripRow, Summary, Table, kept_table, matched_table, predictor_table,
-    residual_table, write_report,
+    SUMMARY_SCHEMA, Section, Summary, Table, kept_table, matched_table, predictor_table, residual_table,
+    write_report,
 };
 
+use crate::comparison::{
+    ComparedPolicy, FORWARD_KL, Frontiers, Law, Resampling, Words, fit_predictors, held_out_table, scatter,
+};
 use crate::environment::Environment;
 use crate::error::ExperimentError;
 use crate::parity::figures::{
@@ -18,22 +21,24 @@ use crate::parity::figures::{
 };
 use crate::parity::folder::StudyFolder;
 use crate::parity::gates::{Evidence, gates, percent};
-use crate::parity::matched::{Frontiers, Quantity, matched_rows};
+use crate::parity::matched::{Quantity, parity_matched_rows};
 use crate::parity::method::{Method, title_of};
-use crate::parity::points::Measured;
-use crate::parity::predictors::{CANDIDATES, FORWARD_KL, fit_predictors, forward_kl, scatter};
-use crate::parity::tables::{epsilon_table, held_out_table, points_table, weights_table};
+use crate::parity::points::{Measured, Point};
+use crate::parity::predictors::CANDIDATES;
+use crate::parity::tables::{epsilon_table, points_table, weights_table};
 use crate::parity::verdict::verdict;
+use crate::provenance::described;
 
 /// Makes summary, page, figures and tables from the records in `folder`, as far as its runs are done.
 pub(crate) fn write_parity_report(folder: &StudyFolder) -> Result<Summary, ExperimentError> {
     let measured = Measured::read(folder)?;
     let seed = Seed::new(measured.config.seed).derive("report", 0);
-    let frontiers = Frontiers::new(&measured)?;
-    let n_resamples = measured.config.study.measure.n_resamples;
-    let predictors =
-        fit_predictors(&measured.grid(&Method::PAPER), n_resamples, seed.derive("predictors", 0))?;
-    let law = Law::new(&measured, seed)?;
+    let methods = measured.methods();
+    let grid = measured.grid(&methods);
+    let frontiers = Frontiers::new(&grid)?;
+    let resampling = |label| resampling(&measured, seed, label);
+    let predictors = fit_predictors(&CANDIDATES, &measured.grid(&Method::PAPER), resampling("predictors"))?;
+    let law = Law::new(&grid, &methods, resampling("residuals"))?;
     let evidence = Evidence { measured: &measured, frontiers: &frontiers, predictors: &predictors };
     let gates = gates(&evidence)?;
     let summary = Summary {
@@ -46,7 +51,7 @@ pub(crate) fn write_parity_report(folder: &StudyFolder) -> Result<Summary, Exper
         },
         verdict: verdict(&measured, &frontiers, &gates, &predictors, &law.residuals),
         gates,
-        matched: matched_rows(&measured, &frontiers, seed.derive("matched", 0))?,
+        matched: parity_matched_rows(&measured, &frontiers, seed.derive("matched", 0))?,
         residuals: law.residuals.clone(),
         predictors,
         provenance: provenance(&measured),
@@ -58,46 +63,13 @@ pub(crate) fn write_parity_report(folder: &StudyFolder) -> Result<Summary, Exper
     Ok(summary)
 }
 
-/// One curve for all methods, and how far each lies from it.
-struct Law {
-    residuals: Vec<Residual>,
-    strip: Vec<StripRow>,
-}
-
-impl Law {
-    fn new(measured: &Measured, seed: Seed) -> Result<Self, ExperimentError> {
-        let methods = measured.methods();
-        let points = measured.grid(&methods);
-        let all = scatter(&points, forward_kl)?;
-        let groups: Vec<Method> = points.iter().map(|point| point.setting.method).collect();
-        let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
-        let bootstrap =
-            RunBootstrap::new(&runs, measured.config.study.measure.n_resamples, seed.derive("residuals", 0))?;
-        let means = group_residuals(&all, &groups, &bootstrap)?;
-        let fit = QuadraticFit::new(&all, all.each_once())?;
-        let mut law = Self { residuals: vec![], strip: vec![] };
-        for method in methods {
-            let interval =
-                means.iter().find(|(group, _)| *group == method).and_then(|(_, interval)| *interval);
-            let [mean, low, high] = interval.map_or([f64::NAN; 3], |i| [i.estimate, i.low, i.high]);
-            law.residuals.push(Residual {
-                method: method.name().to_owned(),
-                mean,
-                mean_low: low,
-                mean_high: high,
-            });
-            let own = points.iter().filter(|point| point.setting.method == method);
-            let dots = own.map(|point| point.forgetting - fit.predict(forward_kl(point))).collect();
-            let name = method.title().to_owned();
-            law.strip.push(StripRow { name, color: method.palette_idx(), mean, low, high, dots });
-        }
-        Ok(law)
-    }
+fn resampling(measured: &Measured, seed: Seed, label: &str) -> Resampling {
+    Resampling { n_resamples: measured.config.study.measure.n_resamples, seed: seed.derive(label, 0) }
 }
 
 fn page(
     measured: &Measured,
-    frontiers: &Frontiers<'_>,
+    frontiers: &Frontiers<'_, Point>,
     summary: &Summary,
     law: Law,
     seed: Seed,
@@ -130,10 +102,14 @@ fn page(
     })
 }
 
-fn highlights(measured: &Measured, frontiers: &Frontiers<'_>, predictors: &[Predictor]) -> Vec<Highlight> {
+fn highlights(
+    measured: &Measured,
+    frontiers: &Frontiers<'_, Point>,
+    predictors: &[Predictor],
+) -> Vec<Highlight> {
     const LEVEL: f64 = 0.93;
     let kept = |method: Method| {
-        let value = frontiers.mean(method, LEVEL, Quantity::PriorTask);
+        let value = frontiers.mean(method, LEVEL, Point::prior_task);
         value.map_or("not reached".to_owned(), |value| format!("{} %", percent(value)))
     };
     let base = percent(measured.base_accuracy().1);
@@ -157,7 +133,7 @@ fn highlights(measured: &Measured, frontiers: &Frontiers<'_>, predictors: &[Pred
 
 fn frontier_section(
     measured: &Measured,
-    frontiers: &Frontiers<'_>,
+    frontiers: &Frontiers<'_, Point>,
     summary: &Summary,
 ) -> Result<Section, ExperimentError> {
     let others: Vec<Method> = measured.methods().into_iter().filter(|m| !Method::PAPER.contains(m)).collect();
@@ -176,14 +152,14 @@ fn frontier_section(
                 frontiers,
                 &Method::PAPER,
                 Quantity::PriorTask,
-                ("frontiers", "Prior-task accuracy at equal new-task accuracy", frontier_caption),
+                Words::new("frontiers", "Prior-task accuracy at equal new-task accuracy", frontier_caption),
                 Some(base()),
             )?),
             Block::Figure(frontier_figure(
                 frontiers,
                 &Method::PAPER,
                 Quantity::ForwardKl,
-                (
+                Words::new(
                     "frontier_kl",
                     "How far each method moves to get there",
                     "Forward KL from the base policy along the same frontiers.",
@@ -197,7 +173,7 @@ fn frontier_section(
                 frontiers,
                 &others,
                 Quantity::PriorTask,
-                ("frontiers_others", "The other methods", frontier_caption),
+                Words::new("frontiers_others", "The other methods", frontier_caption),
                 Some(base()),
             )?),
             Block::Table(folded(matched_table(&titled(&summary.matched), MatchAxis::Kl))),
@@ -215,7 +191,7 @@ fn law_section(
     let others: Vec<Method> = measured.methods().into_iter().filter(|m| !Method::PAPER.contains(m)).collect();
     let points = measured.grid(&measured.methods());
     let groups: Vec<Method> = points.iter().map(|point| point.setting.method).collect();
-    let held_out = leave_one_group_out(&scatter(&points, forward_kl)?, &groups);
+    let held_out = leave_one_group_out(&scatter(&points, Point::forward_kl)?, &groups);
     let residuals: Vec<Residual> = summary
         .residuals
         .iter()
@@ -233,8 +209,8 @@ fn law_section(
             Block::Figure(law_figure(
                 measured,
                 &Method::PAPER,
-                seed.derive("band", 0),
-                (
+                resampling(measured, seed, "band"),
+                Words::new(
                     "forgetting_vs_kl",
                     "Forgetting against forward KL",
                     "One point per checkpoint of the paper's five methods; quadratic fit with its 95 % band over runs.",
@@ -243,8 +219,8 @@ fn law_section(
             Block::Figure(law_figure(
                 measured,
                 &others,
-                seed.derive("band", 0),
-                (
+                resampling(measured, seed, "band"),
+                Words::new(
                     "forgetting_vs_kl_others",
                     "The other methods against the same curve",
                     "The curve is the one above, fitted without these methods.",
@@ -287,12 +263,15 @@ fn predictor_section(
     })
 }
 
-fn mechanism_section(measured: &Measured, frontiers: &Frontiers<'_>) -> Result<Section, ExperimentError> {
+fn mechanism_section(
+    measured: &Measured,
+    frontiers: &Frontiers<'_, Point>,
+) -> Result<Section, ExperimentError> {
     let mut blocks = vec![Block::Figure(frontier_figure(
         frontiers,
         &Method::PAPER,
         Quantity::Cknna,
-        (
+        Words::new(
             "cknna",
             "Representations at equal new-task accuracy",
             "CKNNA of the last hidden layer with the base policy's, on FashionMNIST test images, along the frontiers.",
@@ -328,18 +307,7 @@ fn provenance(measured: &Measured) -> Vec<DataFile> {
     if measured.config.provenance == Provenance::Procedural {
         return vec![];
     }
-    let described = measured.config.files.iter().map(|file| {
-        let entry = razor_data::DatasetId::ALL.into_iter().map(|id| Manifest::embedded().entry(id));
-        let entry =
-            entry.into_iter().find(|entry| entry.files().iter().any(|known| known.sha256 == file.sha256));
-        DataFile {
-            name: file.name.clone(),
-            source: entry.map_or_else(String::new, |entry| entry.source.clone()),
-            licence: entry.map_or_else(String::new, |entry| entry.licence.clone()),
-            sha256: file.sha256.clone(),
-        }
-    });
-    described.collect()
+    measured.config.files.iter().map(|file| described(&file.name, &file.sha256)).collect()
 }
 
 /// What a rerun needs to know. Not the number of workers or anything else that must not matter.

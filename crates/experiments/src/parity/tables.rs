@@ -1,39 +1,13 @@
 //! The tables of the report that only this study has.
 
 use razor_core::Seed;
-use razor_metrics::{HeldOutGroup, MetricsError, QuadraticFit, RunBootstrap, spearman};
+use razor_metrics::{MetricsError, QuadraticFit, RunBootstrap, spearman};
 use razor_report::{Cell, Column, NumberFormat, Table};
 use razor_trainers::Schedule;
 
-use crate::parity::method::Method;
+use crate::comparison::{ComparedPolicy, scatter};
 use crate::parity::plan::Arm;
 use crate::parity::points::{Measured, Point};
-use crate::parity::predictors::{forward_kl, scatter};
-
-/// How well the law of all other methods predicts a method that it never saw.
-pub(crate) fn held_out_table(groups: &[(Method, Result<HeldOutGroup, MetricsError>)]) -> Table {
-    let columns = vec![
-        Column::text("Left out"),
-        Column::number("R² out of sample", "", NumberFormat::Fixed(2)),
-        Column::number("Mean residual", "", NumberFormat::Percent(1)),
-        Column::number("Root mean square", "", NumberFormat::Percent(1)),
-    ];
-    let caption = "Each method predicted by a quadratic fitted to all others. R² is low, even far below zero, for a method \
-                   that covers a narrow range: there is little spread to explain. Residuals in accuracy points.";
-    let mut table = Table::new("leave_one_method_out", caption, columns);
-    for (method, group) in groups {
-        table.push(match group {
-            Ok(group) => vec![
-                method.title().into(),
-                group.r2.into(),
-                group.mean_residual.into(),
-                group.root_mean_square.into(),
-            ],
-            Err(_) => vec![method.title().into(), Cell::Missing, Cell::Missing, Cell::Missing],
-        });
-    }
-    table
-}
 
 /// Forward KL and log Σ learning rate as predictors, by AdamW epsilon, on the same settings; `None` without that arm.
 pub(crate) fn epsilon_table(measured: &Measured, seed: Seed) -> Result<Option<Table>, MetricsError> {
@@ -67,7 +41,7 @@ pub(crate) fn epsilon_table(measured: &Measured, seed: Seed) -> Result<Option<Ta
         let Ok(bootstrap) = RunBootstrap::new(&runs, study.measure.n_resamples, seed) else {
             return Ok(None);
         };
-        let kl = scatter(&points, forward_kl)?;
+        let kl = scatter(&points, Point::forward_kl)?;
         let rate = scatter(&points, |point| point.eval.learning_rate_sum.ln())?;
         let statistics = bootstrap.intervals(|weights| {
             vec![

@@ -3,11 +3,11 @@
 use razor_data::Provenance;
 use razor_report::{Gate, Predictor, Residual};
 
+use crate::comparison::{ComparedPolicy, FORWARD_KL, Frontiers};
 use crate::parity::gates::percent;
-use crate::parity::matched::{Frontiers, Quantity};
 use crate::parity::method::{Method, title_of};
-use crate::parity::points::Measured;
-use crate::parity::predictors::{CANDIDATES, FORWARD_KL};
+use crate::parity::points::{Measured, Point};
+use crate::parity::predictors::CANDIDATES;
 
 /// Levels tried for the headline, the gates' level first.
 const HEADLINE_LEVELS: [f64; 4] = [0.93, 0.90, 0.88, 0.87];
@@ -15,7 +15,7 @@ const HEADLINE_LEVELS: [f64; 4] = [0.93, 0.90, 0.88, 0.87];
 /// The sentences, most important first.
 pub(crate) fn verdict(
     measured: &Measured,
-    frontiers: &Frontiers<'_>,
+    frontiers: &Frontiers<'_, Point>,
     gates: &[Gate],
     predictors: &[Predictor],
     residuals: &[Residual],
@@ -45,10 +45,10 @@ pub(crate) fn verdict(
     sentences
 }
 
-fn retention(measured: &Measured, frontiers: &Frontiers<'_>) -> String {
+fn retention(measured: &Measured, frontiers: &Frontiers<'_, Point>) -> String {
     let methods = [Method::Grpo, Method::Sft1, Method::Sft2];
     let at = |level: f64| -> Option<Vec<f64>> {
-        methods.iter().map(|&method| frontiers.mean(method, level, Quantity::PriorTask)).collect()
+        methods.iter().map(|&method| frontiers.mean(method, level, Point::prior_task)).collect()
     };
     let Some((level, kept)) = HEADLINE_LEVELS.iter().find_map(|&level| Some((level, at(level)?))) else {
         return "Whether RL forgets less than SFT is open: the methods reach no new-task accuracy in common."
@@ -69,7 +69,7 @@ fn retention(measured: &Measured, frontiers: &Frontiers<'_>) -> String {
         percent(kept[1]),
         percent(kept[2])
     );
-    if let Some(oracle) = frontiers.mean(Method::SftOracle, level, Quantity::PriorTask) {
+    if let Some(oracle) = frontiers.mean(Method::SftOracle, level, Point::prior_task) {
         let relation = if oracle > kept[0] { "more than" } else { "not more than" };
         text += &format!("; oracle SFT keeps {} %, {relation} RL", percent(oracle));
     }

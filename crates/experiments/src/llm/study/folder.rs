@@ -1,7 +1,7 @@
 //! The folder of an LLM study and of each of its runs.
 //!
 //! ```text
-//! OUT/config.toml  env.toml  calibration.json  summary.json  report.html  points.csv  figures/*.svg  tables/*.csv
+//! OUT/config.toml  env.toml  documents.json  calibration.json  summary.json  report.html  points.csv  figures/*.svg  tables/*.csv
 //! OUT/bases/b<base>/<task>.json             the base, measured on each new task
 //! OUT/runs/<id>/                            as `razor sft`, `grpo` and so on write it, and besides
 //!   measurements/<step>.json                the policy after so many steps
@@ -10,6 +10,7 @@
 //! OUT/sequence/<method>/<stage>-<task>/     the same, each stage on the policy of the one before
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,16 @@ impl StudyFolder {
         Ok(write_toml(&self.path.join("config.toml"), config)?)
     }
 
+    /// What the prior documents say, by benchmark, for the report's readers.
+    pub(crate) fn write_documents(&self, texts: &BTreeMap<String, Vec<String>>) -> Result<()> {
+        Ok(write_json(&self.path.join(DOCUMENTS), texts)?)
+    }
+
+    pub(crate) fn read_documents(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let path = self.path.join(DOCUMENTS);
+        if path.is_file() { read_json(&path) } else { Ok(BTreeMap::new()) }
+    }
+
     /// The base's measurement on a task, where it was made.
     pub(crate) fn read_base(&self, base_idx: u64, task: &str) -> Result<Option<Measurement>> {
         let path = self.base(base_idx).join(format!("{task}.json"));
@@ -91,6 +102,9 @@ impl StudyFolder {
         Ok(write_json(&self.base(base_idx).join(format!("{task}.json")), measured)?)
     }
 }
+
+/// What the prior documents say.
+const DOCUMENTS: &str = "documents.json";
 
 /// Wall-clock time of a run.
 pub(crate) const SECONDS: &str = "seconds.json";

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::comparison::ComparedMethod;
+
 /// How a new task is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,10 +131,41 @@ impl StudyMethod {
         )
     }
 
-    /// Its place in the palette of figures.
-    pub fn palette_idx(self) -> usize {
+    /// Its place among all methods.
+    pub fn order(self) -> usize {
         Self::ALL.iter().position(|method| *method == self).expect("every method is listed")
     }
+}
+
+impl ComparedMethod for StudyMethod {
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+
+    fn title(self) -> &'static str {
+        Self::title(self)
+    }
+
+    /// There are ten colours: methods that share one are not compared in the same figure of any preset.
+    fn palette_idx(self) -> usize {
+        match self {
+            Self::Grpo => 0,
+            Self::Sft => 1,
+            Self::LoraSft => 2,
+            Self::Reinforce | Self::SelfDistillation => 3,
+            Self::SftOwn | Self::SftDft => 4,
+            Self::SftKl | Self::SftL2sp => 5,
+            Self::Simpo => 6,
+            Self::GrpoKl => 7,
+            Self::LoraGrpo => 8,
+            Self::SftFresh => 9,
+        }
+    }
+}
+
+/// The title of the method whose name stands in a record.
+pub(crate) fn title_of(name: &str) -> &str {
+    StudyMethod::ALL.iter().find(|method| method.name() == name).map_or(name, |method| method.title())
 }
 
 impl fmt::Display for StudyMethod {
@@ -149,7 +182,7 @@ mod tests {
     fn names_are_those_that_records_hold() {
         for method in StudyMethod::ALL {
             assert_eq!(serde_json::to_value(method).unwrap(), method.name());
-            assert_eq!(StudyMethod::ALL[method.palette_idx()], method);
+            assert_eq!(StudyMethod::ALL[method.order()], method);
         }
     }
 }

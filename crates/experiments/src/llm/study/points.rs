@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use razor_core::read_json_lines;
 use serde_json::Value;
 
+use crate::comparison::ComparedPolicy;
 use crate::llm::study::config::MAIN_ARM;
 use crate::llm::study::folder::{
     FAILED, ON_TASKS, SECONDS, StudyConfig, StudyFolder, is_done, read_json, read_measurements,
@@ -57,6 +58,39 @@ impl Point {
     /// ln(learning rate × steps): what a forecaster knows without any measurement.
     pub(crate) fn log_step(&self) -> f64 {
         (self.setting.learning_rate * self.measured.step as f64).ln()
+    }
+}
+
+impl ComparedPolicy for Point {
+    type Method = StudyMethod;
+
+    fn method(&self) -> StudyMethod {
+        self.setting.method
+    }
+
+    fn run_idx(&self) -> usize {
+        self.run_idx
+    }
+
+    fn seed_idx(&self) -> u64 {
+        self.setting.seed_idx
+    }
+
+    /// Sampled at temperature 1.
+    fn new_task(&self) -> f64 {
+        self.measured.new_task.sampled
+    }
+
+    fn prior_task(&self) -> f64 {
+        self.measured.prior_score
+    }
+
+    fn forgetting(&self) -> f64 {
+        self.forgetting
+    }
+
+    fn forward_kl(&self) -> f64 {
+        self.shift.kl_reference_to_policy
     }
 }
 

@@ -1,12 +1,13 @@
 //! What must not be forgotten: the skills of the embedded base, or the prior-ability benchmarks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use razor_benchmarks::{
-    Answer, Benchmark, ChoiceScore, Judges, Prompt, PromptStyle as SuiteStyle, Scoring, Task, TextLimits,
-    VerdictValue, prompts, score_choices, write_answers,
+    Answer, Benchmark, ChoiceScore, Document, Judges, Prompt, PromptStyle as SuiteStyle, Scoring, Task,
+    TextLimits, VerdictValue, prompts, score_choices, write_answers,
 };
 use razor_core::Seed;
 use razor_data::{SkillItem, Sources, TinySkill, skill_items};
@@ -18,6 +19,9 @@ use crate::llm::study::config::{EMBEDDED, LlmConfig};
 use crate::llm::study::folder::StudyFile;
 use crate::llm::study::record::BenchmarkScore;
 use crate::llm::tiny_suite::{SuiteLimits, score_skills};
+
+/// Characters of a document that a report shows.
+const SHOWN: usize = 300;
 
 /// The prior tasks with their documents, ready to be asked.
 pub(crate) enum PriorTasks {
@@ -108,20 +112,35 @@ impl PriorTasks {
         }
     }
 
-    /// Question and right answer of a document, for people.
-    pub(crate) fn document_text(&self, benchmark: &str, idx: usize) -> Option<String> {
+    /// Question and right answer of every document, for people; long ones are cut.
+    pub(crate) fn document_texts(&self) -> BTreeMap<String, Vec<String>> {
+        let shown = |question: &str, answer: &str| {
+            let text = format!("{question} → {answer}");
+            match text.char_indices().nth(SHOWN) {
+                Some((end, _)) => format!("{}...", &text[..end]),
+                None => text,
+            }
+        };
         match self {
             Self::Skills(skills) => {
-                let (_, items) = skills.iter().find(|(skill, _)| skill.name() == benchmark)?;
-                let item = items.get(idx)?;
-                Some(format!("{} {}", item.prompt, item.choices.get(item.gold)?))
+                let text = |item: &SkillItem| shown(&item.prompt, &item.choices[item.gold]);
+                let texts = |(skill, items): &(TinySkill, Vec<SkillItem>)| {
+                    (skill.name().to_owned(), items.iter().map(text).collect())
+                };
+                skills.iter().map(texts).collect()
             }
             Self::Benchmarks { benchmarks, .. } => {
-                let found = benchmarks.iter().find(|found| found.name == benchmark)?;
-                let mut documents =
-                    found.tasks.iter().flat_map(|(task, prompts)| task.documents.iter().take(prompts.len()));
-                let document = documents.nth(idx)?;
-                Some(format!("{} → {}", document.contexts.first()?, document.target))
+                let texts = |benchmark: &PriorBenchmark| {
+                    let documents = benchmark
+                        .tasks
+                        .iter()
+                        .flat_map(|(task, prompts)| task.documents.iter().take(prompts.len()));
+                    let text = |document: &Document| {
+                        shown(document.contexts.first().map_or("", String::as_str), &document.target)
+                    };
+                    (benchmark.name.clone(), documents.map(text).collect())
+                };
+                benchmarks.iter().map(texts).collect()
             }
         }
     }

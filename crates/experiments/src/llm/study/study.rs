@@ -177,7 +177,7 @@ impl LlmStudy {
             })?;
         }
         say(StudyEvent::Stage("report".to_owned()));
-        write_llm_report(&folder, &|benchmark, idx| self.prior.document_text(benchmark, idx))
+        write_llm_report(&folder)
     }
 
     /// Sequences that a run goes through: what progress is measured by.
@@ -419,6 +419,7 @@ impl LlmStudy {
             }
         }
         folder.write_config(&config)?;
+        folder.write_documents(&self.prior.document_texts())?;
         self.options.environment.write(&folder.path)?;
         Ok(folder)
     }

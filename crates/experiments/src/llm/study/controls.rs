@@ -1,0 +1,138 @@
+//! Section: controls. What else holds a policy near its base, and does it do what RL does?
+
+use anyhow::Result;
+use razor_metrics::MeanInterval;
+use razor_report::{Axis, Block, Cell, Column, Figure, Guide, NumberFormat, Section, Series, Table};
+
+use crate::comparison::{ComparedMethod, ComparedPolicy, Words};
+use crate::llm::study::config::MAIN_ARM;
+use crate::llm::study::epsilon::EPSILON_ARM;
+use crate::llm::study::method::StudyMethod;
+use crate::llm::study::points::{Measured, Point};
+use crate::llm::study::setting_groups::by_setting;
+use crate::llm::study::task_view::{TaskView, mean_of};
+
+/// The methods that controls are held against.
+const YARDSTICKS: [StudyMethod; 2] = [StudyMethod::Grpo, StudyMethod::Sft];
+
+pub(crate) fn control_section(views: &[TaskView<'_>]) -> Result<Section> {
+    let mut blocks = Vec::new();
+    for view in views {
+        let points = control_points(view);
+        if points.is_empty() {
+            continue;
+        }
+        blocks.push(Block::Figure(control_figure(view, &points)?));
+        blocks.push(Block::Table(control_table(view, &points)));
+    }
+    if blocks.is_empty() {
+        blocks.push(Block::Text("No run of another arm is finished.".to_owned()));
+    }
+    Ok(Section {
+        title: "Controls".to_owned(),
+        intro: vec![
+            "Adapters, low learning rates, penalties and other targets: if one of them keeps as much as RL does at the same new-task \
+             accuracy, then the smaller step explains the difference and not the reward."
+                .to_owned(),
+        ],
+        blocks,
+    })
+}
+
+/// Policies of all other arms, and of adapters whatever their arm.
+fn control_points<'a>(view: &TaskView<'a>) -> Vec<&'a Point> {
+    let mut points = view.outside([MAIN_ARM, EPSILON_ARM]);
+    points.extend(view.points.iter().copied().filter(|point| {
+        point.setting.method.is_lora() && !point.arms.iter().any(|arm| arm != MAIN_ARM && arm != EPSILON_ARM)
+    }));
+    points
+}
+
+fn control_figure(view: &TaskView<'_>, points: &[&Point]) -> Result<Figure> {
+    let lines = YARDSTICKS.into_iter().flat_map(|method| {
+        view.frontiers.of(method).iter().map(move |seed| {
+            let line = seed.frontier_points().iter().map(|p| (p.new_task(), p.prior_task())).collect();
+            let name = match seed.seed_idx {
+                0 => format!("{} (main)", method.title()),
+                other => format!("{}, repetition {}", method.title(), other + 1),
+            };
+            Series::new(name, method.palette_idx()).line(line)
+        })
+    });
+    // Controls that share a yardstick's colour would be taken for it: SFT at another learning rate is one.
+    let dots = Measured::methods(points).into_iter().map(|method| {
+        let own = points.iter().filter(|point| point.setting.method == method);
+        let dots = own.map(|point| (point.new_task(), point.prior_task())).collect();
+        let series = if YARDSTICKS.contains(&method) {
+            Series::neutral(format!("{} (control)", method.title()))
+        } else {
+            Series::new(method.title(), method.palette_idx())
+        };
+        series.points(dots)
+    });
+    let words = Words::new(
+        view.file("controls"),
+        format!("{}: controls beside the frontiers of GRPO and SFT", view.name),
+        "Every measured policy of the controls; lines are the frontiers of the main arm, one per repetition.",
+    );
+    let axes = (view.new_task_axis(), Axis::percent("Prior score"));
+    let base = Guide::horizontal(view.base_scores().1, "base policy");
+    Ok(words.chart(axes, lines.chain(dots).collect(), vec![base]).draw()?)
+}
+
+fn control_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
+    let columns = vec![
+        Column::text("Control"),
+        Column::text("Arm"),
+        Column::number("Learning rate", "", NumberFormat::Significant(2)),
+        Column::number("Epsilon", "", NumberFormat::Significant(1)),
+        Column::number("Runs", "", NumberFormat::Fixed(0)),
+        Column::number("Sampled", "", NumberFormat::Percent(1)),
+        Column::number("Greedy", "", NumberFormat::Percent(1)),
+        Column::number("Drop", "points", NumberFormat::Percent(1)),
+        Column::number("Forward KL", "nats", NumberFormat::Fixed(2)),
+        Column::number("Saved against SFT", "points", NumberFormat::Percent(1)),
+        Column::number("Saved against GRPO", "points", NumberFormat::Percent(1)),
+    ];
+    let caption = format!(
+        "{}: the end of each control. Saved: drop of SFT or GRPO on its frontier of the same repetition at the control's new-task \
+         accuracy, less the control's drop; Student's 95 % interval over repetitions. A dash: not reached there.",
+        view.name
+    );
+    let mut table = Table::new(view.file("controls"), caption, columns);
+    let ends: Vec<&Point> = points.iter().copied().filter(|point| point.is_last).collect();
+    for group in by_setting(&ends) {
+        let mean = |of: fn(&Point) -> f64| Cell::from(mean_of(&group.points, of));
+        let arms: Vec<&str> =
+            group.points[0].arms.iter().map(String::as_str).filter(|arm| *arm != EPSILON_ARM).collect();
+        table.push(vec![
+            group.setting.method.title().into(),
+            arms.join(", ").into(),
+            group.setting.learning_rate.into(),
+            group.setting.epsilon.into(),
+            (group.points.len() as f64).into(),
+            mean(Point::new_task),
+            mean(|point| point.measured.new_task.greedy),
+            mean(Point::forgetting),
+            mean(Point::forward_kl),
+            saved_against(view, StudyMethod::Sft, &group.points),
+            saved_against(view, StudyMethod::Grpo, &group.points),
+        ]);
+    }
+    table
+}
+
+fn saved_against(view: &TaskView<'_>, yardstick: StudyMethod, ends: &[&Point]) -> Cell {
+    let saved: Vec<f64> = ends
+        .iter()
+        .filter_map(|end| {
+            let seed =
+                view.frontiers.of(yardstick).iter().find(|seed| seed.seed_idx == end.setting.seed_idx)?;
+            Some(seed.at(end.new_task(), Point::forgetting)? - end.forgetting)
+        })
+        .collect();
+    match MeanInterval::new(&saved) {
+        Ok(mean) => Cell::interval(Some(mean.mean), mean.low, mean.high),
+        Err(_) => Cell::Missing,
+    }
+}

@@ -1,0 +1,321 @@
+//! Section: AdamW's epsilon, and the movement that KL on the new task does not see.
+
+use anyhow::Result;
+use razor_metrics::MeanInterval;
+use razor_report::{Axis, Block, Cell, Column, Figure, NumberFormat, Section, Series, Table};
+
+use crate::comparison::{ComparedMethod, ComparedPolicy, Words};
+use crate::llm::study::fitted::{n_runs, quadratic_r2, rank_correlation};
+use crate::llm::study::method::StudyMethod;
+use crate::llm::study::plan::Setting;
+use crate::llm::study::points::{Measured, Point};
+use crate::llm::study::record::WeightMovement;
+use crate::llm::study::setting_groups::by_setting;
+use crate::llm::study::task_view::{TaskView, mean_of};
+use crate::llm::study::words::interval_words;
+
+/// The arm of this section.
+pub(crate) const EPSILON_ARM: &str = "epsilon";
+
+pub(crate) fn epsilon_section(views: &[TaskView<'_>]) -> Result<Section> {
+    let mut blocks = Vec::new();
+    for view in views {
+        let points = view.measured.arm(EPSILON_ARM, view.name);
+        if points.is_empty() {
+            continue;
+        }
+        blocks.extend(effects(view).iter().map(|effect| Block::Text(effect.sentence(view.name))));
+        blocks.push(Block::Table(ends_table(view, &points)));
+        blocks.extend(gradient_figures(view, &points)?.into_iter().map(Block::Figure));
+        blocks.push(Block::Table(law_table(view, &points)));
+        blocks.push(Block::Table(sight_table(view, &points)));
+        blocks.push(Block::Table(divergence_table(view, &points)));
+    }
+    if blocks.is_empty() {
+        blocks.push(Block::Text("No run of the arm `epsilon` is finished.".to_owned()));
+    }
+    Ok(Section {
+        title: "AdamW's epsilon".to_owned(),
+        intro: vec![
+            "Past the floor of the loss AdamW divides gradients that are nearly zero by their own size: with a small epsilon, weights \
+             that the new task does not use take steps as large as those that it does. Here the same runs with another \
+             epsilon, how far weights moved by the size of the base's new-task gradient, and which KL sees that movement."
+                .to_owned(),
+        ],
+        blocks,
+    })
+}
+
+/// What a larger epsilon did to one method: pairs of runs that differ in nothing else.
+pub(crate) struct Effect {
+    pub method: StudyMethod,
+    /// The smaller epsilon and the larger one.
+    pub epsilons: (f64, f64),
+    /// Mean drop at the end with each.
+    pub drops: (f64, f64),
+    /// Drop with the smaller less drop with the larger, over pairs.
+    pub saved: MeanInterval,
+}
+
+impl Effect {
+    pub(crate) fn sentence(&self, task: &str) -> String {
+        let (small, large) = self.epsilons;
+        let saved = interval_words(self.saved.mean, self.saved.low.zip(self.saved.high));
+        let answer = match self.saved.low.zip(self.saved.high) {
+            Some((low, _)) if low > 0.0 => "the larger epsilon forgets less",
+            Some((_, high)) if high < 0.0 => "the larger epsilon forgets more",
+            Some(_) => "not settled, the interval holds 0",
+            None => "not settled, one pair of runs has no interval",
+        };
+        format!(
+            "{task}, {}: runs end with a drop of {} points at epsilon {small:e} and {} at {large:e}, a difference of {saved} over \
+             {} pairs of runs: {answer}.",
+            self.method.title(),
+            interval_words(self.drops.0, None),
+            interval_words(self.drops.1, None),
+            self.saved.n_values
+        )
+    }
+}
+
+/// The smallest epsilon of the arm against the largest, by method.
+pub(crate) fn effects(view: &TaskView<'_>) -> Vec<Effect> {
+    let points = view.measured.arm(EPSILON_ARM, view.name);
+    let ends: Vec<&Point> = points.iter().copied().filter(|point| point.is_last).collect();
+    let epsilons = epsilons(&ends);
+    let (Some(&small), Some(&large)) = (epsilons.first(), epsilons.last()) else { return vec![] };
+    if small == large {
+        return vec![];
+    }
+    let of_method = |method: StudyMethod| {
+        let with = |epsilon: f64| {
+            ends.iter()
+                .copied()
+                .filter(move |end| end.setting.method == method && end.setting.epsilon == epsilon)
+        };
+        let pairs: Vec<(f64, f64)> = with(small)
+            .filter_map(|end| {
+                let twin = Setting { epsilon: large, ..end.setting.clone() };
+                let other = with(large).find(|other| other.setting == twin)?;
+                Some((end.forgetting, other.forgetting))
+            })
+            .collect();
+        let saved: Vec<f64> = pairs.iter().map(|(small, large)| small - large).collect();
+        let saved = MeanInterval::new(&saved).ok()?;
+        let n_pairs = pairs.len() as f64;
+        let drops = pairs.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+        let drops = (drops.0 / n_pairs, drops.1 / n_pairs);
+        Some(Effect { method, epsilons: (small, large), drops, saved })
+    };
+    Measured::methods(&ends).into_iter().filter_map(of_method).collect()
+}
+
+fn epsilons(points: &[&Point]) -> Vec<f64> {
+    let mut epsilons: Vec<f64> = points.iter().map(|point| point.setting.epsilon).collect();
+    epsilons.sort_unstable_by(f64::total_cmp);
+    epsilons.dedup();
+    epsilons
+}
+
+/// Movement by tenth of the gradient, over the root mean square of all weights; empty where it was not measured.
+fn relative_to_mean(weights: &WeightMovement) -> Vec<f64> {
+    let tenths = &weights.by_gradient;
+    let squares: f64 = tenths.iter().map(|movement| movement * movement).sum();
+    let overall = (squares / tenths.len() as f64).sqrt();
+    if overall > 0.0 { tenths.iter().map(|movement| movement / overall).collect() } else { vec![] }
+}
+
+fn lowest_tenth(point: &Point) -> Option<f64> {
+    relative_to_mean(&point.measured.weights).first().copied()
+}
+
+fn setting_columns() -> Vec<Column> {
+    vec![
+        Column::text("Method"),
+        Column::number("Learning rate", "", NumberFormat::Significant(2)),
+        Column::number("Epsilon", "", NumberFormat::Significant(1)),
+        Column::number("Runs", "", NumberFormat::Fixed(0)),
+    ]
+}
+
+fn setting_cells(setting: &Setting, n_runs: usize) -> Vec<Cell> {
+    vec![
+        setting.method.title().into(),
+        setting.learning_rate.into(),
+        setting.epsilon.into(),
+        (n_runs as f64).into(),
+    ]
+}
+
+fn ends_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
+    let mut columns = setting_columns();
+    columns.extend([
+        Column::number("Sampled", "", NumberFormat::Percent(1)),
+        Column::number("Drop", "points", NumberFormat::Percent(1)),
+        Column::number("Forward KL", "nats", NumberFormat::Fixed(2)),
+        Column::number("Relative weight change", "", NumberFormat::Percent(2)),
+        Column::number("Lowest tenth", "", NumberFormat::Fixed(2)),
+    ]);
+    let caption = format!(
+        "{}: the end of runs by epsilon, mean over repetitions. Relative weight change is ‖Δθ‖/‖θ₀‖. Lowest tenth: movement of \
+         the tenth of the weights with the smallest new-task gradient, over that of all weights (root mean squares).",
+        view.name
+    );
+    let mut table = Table::new(view.file("epsilon"), caption, columns);
+    for group in by_setting(&ends(points)) {
+        let mean = |of: fn(&Point) -> f64| Cell::from(mean_of(&group.points, of));
+        let lowest: Option<Vec<f64>> = group.points.iter().map(|point| lowest_tenth(point)).collect();
+        let lowest = lowest.map(|values| values.iter().sum::<f64>() / values.len() as f64);
+        let mut cells = setting_cells(group.setting, group.points.len());
+        cells.extend([
+            mean(Point::new_task),
+            mean(Point::forgetting),
+            mean(Point::forward_kl),
+            mean(|point| point.measured.weights.relative),
+            lowest.into(),
+        ]);
+        table.push(cells);
+    }
+    table
+}
+
+fn ends<'a>(points: &[&'a Point]) -> Vec<&'a Point> {
+    points.iter().copied().filter(|point| point.is_last).collect()
+}
+
+/// Movement by gradient, one figure per epsilon, all on the same axes.
+fn gradient_figures(view: &TaskView<'_>, points: &[&Point]) -> Result<Vec<Figure>> {
+    let ends = ends(points);
+    let curve = |epsilon: f64, method: StudyMethod| -> Vec<(f64, f64)> {
+        let own = ends.iter().filter(|end| end.setting.method == method && end.setting.epsilon == epsilon);
+        let curves: Vec<Vec<f64>> = own
+            .map(|end| relative_to_mean(&end.measured.weights))
+            .filter(|curve| !curve.is_empty())
+            .collect();
+        let n_tenths = curves.iter().map(Vec::len).min().unwrap_or(0);
+        (0..n_tenths)
+            .map(|tenth| {
+                let sum: f64 = curves.iter().map(|curve| curve[tenth]).sum();
+                (tenth as f64 + 1.0, sum / curves.len() as f64)
+            })
+            .collect()
+    };
+    let methods = Measured::methods(&ends);
+    let all: Vec<(f64, Vec<(StudyMethod, Vec<(f64, f64)>)>)> = epsilons(&ends)
+        .into_iter()
+        .map(|epsilon| (epsilon, methods.iter().map(|&method| (method, curve(epsilon, method))).collect()))
+        .collect();
+    let values = || {
+        let curves = all.iter().flat_map(|(_, curves)| curves);
+        curves.flat_map(|(_, curve)| curve).map(|(_, movement)| *movement).filter(|value| *value > 0.0)
+    };
+    let Some(low) = values().reduce(f64::min) else { return Ok(vec![]) };
+    let high = values().fold(low, f64::max);
+    let figures = all.into_iter().enumerate().map(|(idx, (epsilon, curves))| {
+        let words = Words::new(
+            view.file(&format!("movement_by_gradient_{}", idx + 1)),
+            format!("{}: what moved at epsilon {epsilon:e}", view.name),
+            "Movement of ten equal parts of the weights, from the smallest to the largest new-task gradient of the base, over \
+             that of all weights (root mean squares; end of runs, mean over runs). At 1 a weight moves as far \
+             as any other, whatever the new task asks of it.",
+        );
+        let axes = (
+            Axis::linear("Tenth of the weights by new-task gradient", ""),
+            Axis::log("Movement over that of all weights", "").range(0.8 * low, 1.25 * high),
+        );
+        let series = curves
+            .into_iter()
+            .filter(|(_, curve)| !curve.is_empty())
+            .map(|(method, curve)| {
+                Series::new(method.title(), method.palette_idx()).points(curve.clone()).line(curve)
+            })
+            .collect();
+        Ok(words.half().chart(axes, series, vec![]).draw()?)
+    });
+    figures.collect()
+}
+
+/// The law at each epsilon.
+fn law_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
+    let columns = vec![
+        Column::number("Epsilon", "", NumberFormat::Significant(1)),
+        Column::number("Runs", "", NumberFormat::Fixed(0)),
+        Column::number("Policies", "", NumberFormat::Fixed(0)),
+        Column::number("R² forward KL", "", NumberFormat::Fixed(2)),
+        Column::number("R² ln(rate × steps)", "", NumberFormat::Fixed(2)),
+        Column::number("R² weight change", "", NumberFormat::Fixed(2)),
+        Column::number("Spearman forward KL", "", NumberFormat::Fixed(2)),
+    ];
+    let caption = format!(
+        "{}: the law at each epsilon, on the same methods, learning rates and repetitions; 95 % intervals over runs.",
+        view.name
+    );
+    let mut table = Table::new(view.file("epsilon_law"), caption, columns);
+    let resampling = view.resampling("epsilon");
+    for epsilon in epsilons(points) {
+        let own: Vec<&Point> =
+            points.iter().copied().filter(|point| point.setting.epsilon == epsilon).collect();
+        table.push(vec![
+            epsilon.into(),
+            (n_runs(&own) as f64).into(),
+            (own.len() as f64).into(),
+            quadratic_r2(&own, Point::forward_kl, resampling).into(),
+            quadratic_r2(&own, Point::log_step, resampling).into(),
+            quadratic_r2(&own, |point| point.measured.weights.relative, resampling).into(),
+            rank_correlation(&own, Point::forward_kl, resampling).into(),
+        ]);
+    }
+    table
+}
+
+/// The three KLs, by the prompts they are measured on.
+const DIVERGENCES: [(&str, fn(&Point) -> f64); 3] = [
+    ("new-task prompts", |point| point.shift.kl_reference_to_policy),
+    ("prior prompts", |point| point.measured.kl_on_prior_prompts),
+    ("random prompts", |point| point.measured.kl_on_random_prompts),
+];
+
+/// Which KL sees what was forgotten.
+fn sight_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
+    let columns = vec![
+        Column::text("KL(π₀‖π) on"),
+        Column::number("R² quadratic", "", NumberFormat::Fixed(2)),
+        Column::number("Spearman", "", NumberFormat::Fixed(2)),
+    ];
+    let caption = format!(
+        "{}: forgetting on the KL measured on three kinds of prompts, all epsilons and methods of this arm together; 95 % \
+         intervals over runs.",
+        view.name
+    );
+    let mut table = Table::new(view.file("epsilon_sight"), caption, columns);
+    let resampling = view.resampling("epsilon");
+    for (prompts, value) in DIVERGENCES {
+        table.push(vec![
+            prompts.into(),
+            quadratic_r2(points, value, resampling).into(),
+            rank_correlation(points, value, resampling).into(),
+        ]);
+    }
+    table
+}
+
+/// The three KLs beside the drop, at the end of runs.
+fn divergence_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
+    let mut columns = setting_columns();
+    columns.push(Column::number("Drop", "points", NumberFormat::Percent(1)));
+    columns.extend(
+        DIVERGENCES
+            .map(|(prompts, _)| Column::number(format!("KL on {prompts}"), "nats", NumberFormat::Fixed(2))),
+    );
+    let caption =
+        format!("{}: three KLs beside the drop at the end of runs, mean over repetitions.", view.name);
+    let mut table = Table::new(view.file("epsilon_kl"), caption, columns);
+    table.folded = true;
+    for group in by_setting(&ends(points)) {
+        let mut cells = setting_cells(group.setting, group.points.len());
+        cells.push(mean_of(&group.points, Point::forgetting).into());
+        cells.extend(DIVERGENCES.map(|(_, value)| Cell::from(mean_of(&group.points, value))));
+        table.push(cells);
+    }
+    table
+}

@@ -1,0 +1,72 @@
+//! How well one quantity predicts forgetting, for some of the policies of a task.
+
+use razor_metrics::{QuadraticFit, RunBootstrap, spearman};
+use razor_report::Cell;
+
+use crate::comparison::{Resampling, scatter};
+use crate::llm::study::points::Point;
+
+/// A figure and its 95 % interval over runs; missing where too few policies or runs define it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Figure {
+    pub value: Option<f64>,
+    pub interval: Option<(f64, f64)>,
+}
+
+impl From<Figure> for Cell {
+    fn from(figure: Figure) -> Self {
+        let (low, high) = figure.interval.unzip();
+        Self::interval(figure.value, low, high)
+    }
+}
+
+/// R² of a quadratic of forgetting on a quantity.
+pub(crate) fn quadratic_r2(points: &[&Point], value: fn(&Point) -> f64, resampling: Resampling) -> Figure {
+    let Ok(scatter) = scatter(points, value) else { return Figure::default() };
+    over_runs(points, resampling, |weights| QuadraticFit::new(&scatter, weights).ok().map(|fit| fit.r2()))
+}
+
+/// Rank correlation of forgetting with a quantity.
+pub(crate) fn rank_correlation(
+    points: &[&Point],
+    value: fn(&Point) -> f64,
+    resampling: Resampling,
+) -> Figure {
+    let Ok(scatter) = scatter(points, value) else { return Figure::default() };
+    over_runs(points, resampling, |weights| spearman(&scatter, weights).ok())
+}
+
+/// R² of one quantity less that of another, on the same resamples.
+pub(crate) fn r2_lead(
+    points: &[&Point],
+    one: fn(&Point) -> f64,
+    other: fn(&Point) -> f64,
+    resampling: Resampling,
+) -> Figure {
+    let (Ok(one), Ok(other)) = (scatter(points, one), scatter(points, other)) else {
+        return Figure::default();
+    };
+    over_runs(points, resampling, |weights| {
+        let (one, other) = (QuadraticFit::new(&one, weights).ok()?, QuadraticFit::new(&other, weights).ok()?);
+        Some(one.r2() - other.r2())
+    })
+}
+
+fn over_runs(
+    points: &[&Point],
+    Resampling { n_resamples, seed }: Resampling,
+    statistic: impl Fn(&[f64]) -> Option<f64>,
+) -> Figure {
+    let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
+    let interval =
+        RunBootstrap::new(&runs, n_resamples, seed).ok().and_then(|runs| runs.interval(&statistic));
+    Figure {
+        value: statistic(&vec![1.0; points.len()]),
+        interval: interval.map(|interval| (interval.low, interval.high)),
+    }
+}
+
+/// Runs among policies.
+pub(crate) fn n_runs(points: &[&Point]) -> usize {
+    points.iter().map(|point| point.run_idx).collect::<std::collections::BTreeSet<usize>>().len()
+}
