@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use razor_core::Seed;
 use razor_data::{DataPolicy, Sources};
-use razor_experiments::parity::{ParityConfig, ParityStudy, StudyEvent, StudyOptions, redraw_parity_report};
-use razor_experiments::{Environment, ExperimentError};
+use razor_experiments::parity::{ParityConfig, ParityStudy, StudyOptions, redraw_parity_report};
+use razor_experiments::{Environment, ExperimentError, StudyEvent};
 use serde_json::Value;
 
 /// What makes a study of a few seconds out of preset `smoke`: few images, two of the paper's methods and a student.

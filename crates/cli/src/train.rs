@@ -9,10 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Args;
-use razor_data::{ChatTemplate, PreviewStyle, Sources, TemplateName, TokenExample, render_tokens};
-use razor_experiments::llm::fine_tune::{
-    BaseModel, FineTuneSettings, MethodSettings, ModelText, Prepared, RunTarget,
-};
+use razor_data::{PreviewStyle, Sources, TokenExample, render_tokens};
+use razor_experiments::llm::fine_tune::{BaseModel, FineTuneSettings, MethodSettings, Prepared, RunTarget};
 use razor_trainers::language::loss::Reduction;
 use razor_trainers::language::{EndedBy, TrainingResult};
 use serde_json::json;

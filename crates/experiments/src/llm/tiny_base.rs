@@ -52,7 +52,10 @@ pub fn load_tiny_base(folder: &Path, device: &Device) -> anyhow::Result<BaseMode
 }
 
 /// A model folder in f32 without a chat template.
-pub(super) fn read_base(folder: &Path, device: &Device) -> anyhow::Result<BaseModel> {
+///
+/// # Errors
+/// When a file is missing or damaged, or the weights do not fit the config.
+pub fn read_base(folder: &Path, device: &Device) -> anyhow::Result<BaseModel> {
     let config = LmConfig::load(folder)?;
     let tokenizer = Tokenizer::load(folder)?;
     let checkpoint = Checkpoint::open(folder)?;

@@ -178,7 +178,7 @@ pub struct MeasureConfig {
 }
 
 /// The name of the embedded base and of its skills.
-pub const EMBEDDED: &str = "embedded";
+pub(crate) const EMBEDDED: &str = "embedded";
 
 /// The names of the presets, quickest first.
 pub const LLM_PRESETS: [&str; 5] = ["smoke", "tiny", "tiny-full", "small", "paper"];

@@ -1,0 +1,190 @@
+//! Two steps of every method of the LLM study on a network of Qwen2.5-0.5B's shape, cut to 2 layers: preset `small` as it
+//! would run on a GPU. The public questions and benchmarks are asked as well where RAZOR_DATA has them.
+//!
+//! The weights are random but for the rows of a few tokens, which are made long so that completions end by themselves and some
+//! of them name an option: methods that learn from right or wrong completions then find both.
+
+#![expect(clippy::unwrap_used, reason = "a file that cannot be read or written should fail the test here")]
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Device};
+use rand::Rng;
+use razor_core::Seed;
+use razor_data::{ChatTemplate, Sources, TemplateName, Tokenizer};
+use razor_experiments::Environment;
+use razor_experiments::llm::study::{LlmConfig, LlmStudy, LlmStudyOptions, StudyMethod};
+use razor_experiments::llm::tiny_base::{read_base, write_tiny_base};
+use razor_models::{Decoder, HostData, HostTensor, LmConfig, TensorSpec, WeightDtype};
+use serde_json::{Value, json};
+
+/// Weights of a long row are so many times as large.
+const LONG: f32 = 6.0;
+
+/// As Qwen2.5-0.5B's config.json has it, but for the number of layers and of positions.
+fn config(eos: u32) -> Value {
+    json!({
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "vocab_size": 151_936, "hidden_size": 896,
+        "intermediate_size": 4864, "num_hidden_layers": 2, "num_attention_heads": 14, "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-6, "rope_theta": 1_000_000.0, "tie_word_embeddings": true, "max_position_embeddings": 4096,
+        "hidden_act": "silu", "torch_dtype": "float32", "eos_token_id": eos
+    })
+}
+
+/// Writes the network with the tokenizer of `files`; completions often have `frequent` in them.
+fn write_model(folder: &Path, files: &Path, frequent: &[&str]) {
+    let tokenizer = Tokenizer::load(files).unwrap();
+    let eos = tokenizer.eos_ids()[0];
+    let mut long: Vec<u32> = vec![eos];
+    for text in frequent {
+        long.extend(tokenizer.encode(text, false).unwrap());
+    }
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("config.json"), config(eos).to_string()).unwrap();
+    let config = LmConfig::load(folder).unwrap();
+    let width = config.hidden_size;
+    let mut rng = Seed::new(0).rng();
+    let draw = |spec: &TensorSpec| {
+        let n: usize = spec.shape.iter().product();
+        let mut values: Vec<f32> = match spec.shape.len() {
+            2 => (0..n).map(|_| rng.random_range(-0.035..0.035)).collect(),
+            _ => vec![if spec.name.ends_with("bias") { 0.0 } else { 1.0 }; n],
+        };
+        if spec.name.ends_with("embed_tokens.weight") {
+            for &token in &long {
+                values[token as usize * width..][..width].iter_mut().for_each(|value| *value *= LONG);
+            }
+        }
+        Ok::<_, Infallible>(HostTensor { shape: spec.shape.clone(), data: HostData::F32(values) })
+    };
+    let Ok(policy) = Decoder::build(&config, DType::F32, &Device::flex(), draw);
+    policy.save(&folder.join("model"), Some(files), WeightDtype::F32, u64::MAX).unwrap();
+}
+
+/// What makes preset `small` small enough for two cores.
+const SHORT: [&str; 14] = [
+    "sequence.methods=[]",
+    "sequence.batch_sizes=[2, 4]",
+    "prior.max_documents=2",
+    "training.group_size=4",
+    "training.n_draws=8",
+    "measure.n_checkpoints=1",
+    "measure.keeps_checkpoints=false",
+    "measure.n_kl_prompts=2",
+    "measure.max_kl_tokens=4",
+    "measure.pass_k=2",
+    "measure.n_representation_prompts=4",
+    "measure.n_neighbors=1",
+    "measure.n_resamples=100",
+    "memory.generation_rows=16",
+];
+
+/// New tasks as TOML: name, source, tokens of a completion.
+fn tasks(tasks: &[(&str, &str, usize)]) -> String {
+    let task = |(name, source, max_new_tokens): &(&str, &str, usize)| {
+        format!(
+            "{{name='{name}', source='{source}', subset='', annotations='', imitates_answers=true, max_train=8, \
+             max_test=2, max_new_tokens={max_new_tokens}}}"
+        )
+    };
+    format!("tasks=[{}]", tasks.iter().map(task).collect::<Vec<_>>().join(", "))
+}
+
+/// A sweep of two steps as TOML.
+fn sweep(tasks: &[&str], methods: &[StudyMethod], batch_size: usize) -> String {
+    let quoted =
+        |names: Vec<String>| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    format!(
+        "{{arm='main', tasks=[{}], methods=[{}], learning_rates=[1e-5], epsilons=[1e-8], schedules=['constant'], \
+         batch_sizes=[{batch_size}], n_epochs=[1], n_steps=2, n_iterations=[1], n_seeds=1}}",
+        quoted(tasks.iter().map(ToString::to_string).collect()),
+        quoted(methods.iter().map(ToString::to_string).collect()),
+    )
+}
+
+fn study(model: &Path, out: &Path, more: &[String]) -> LlmStudy {
+    let mut assignments: Vec<String> = SHORT.map(str::to_owned).into();
+    assignments.push(format!("base.model={}", model.display()));
+    assignments.extend(more.iter().cloned());
+    let environment = Environment {
+        razor: "0".to_owned(),
+        commit: "none".to_owned(),
+        burn: "0".to_owned(),
+        backend: "flex".to_owned(),
+        platform: "test".to_owned(),
+        n_workers: 1,
+    };
+    let load = |folder: &str| {
+        let folder = Path::new(folder);
+        let mut base = read_base(folder, &Device::flex())?;
+        base.text.template = ChatTemplate::load(folder, TemplateName::Default, &base.text.tokenizer)?;
+        Ok(base)
+    };
+    let options = LlmStudyOptions {
+        out: out.to_owned(),
+        preset: "small".to_owned(),
+        seed: Seed::new(0),
+        resume: false,
+        n_workers: 1,
+        sources: Sources::new(None),
+        environment,
+        load_base: Box::new(load),
+    };
+    LlmStudy::new(LlmConfig::preset("small", &assignments).unwrap(), options).unwrap()
+}
+
+/// What the run of a method on a task measured at its end.
+fn measured(study: &Path, task: &str, method: StudyMethod) -> Value {
+    let prefix = format!("{task}-{method}-lr");
+    let mut runs = fs::read_dir(study.join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    let run = runs.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&prefix)).unwrap();
+    let failed = fs::read_to_string(run.join("failed.json")).unwrap_or_default();
+    assert_eq!(failed, "", "{method} on {task}");
+    serde_json::from_slice(&fs::read(run.join("measurements/2.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn every_method_takes_two_steps_on_the_shape_of_qwen() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("files");
+    write_tiny_base(&files).unwrap();
+    write_model(&dir.path().join("network"), &files, &["acid", "metal", "gas", "salt"]);
+    let out = dir.path().join("study");
+    let (groups, others): (Vec<StudyMethod>, Vec<StudyMethod>) =
+        StudyMethod::ALL.into_iter().partition(|method| method.is_policy_gradient());
+    let more = [
+        "base.prompt_style=plain".to_owned(),
+        "prior.benchmarks=['embedded']".to_owned(),
+        tasks(&[("science", "tiny_science", 12)]),
+        format!("sweeps=[{}, {}]", sweep(&["science"], &others, 2), sweep(&["science"], &groups, 4)),
+    ];
+    study(&dir.path().join("network/model"), &out, &more).run(&mut |_| {}).unwrap();
+    for method in StudyMethod::ALL {
+        let moved = measured(&out, "science", method)["weights"]["relative"].as_f64().unwrap();
+        assert!(moved > 0.0, "{method} moved the weights by {moved}");
+    }
+}
+
+/// HumanEval is left out: programs run with the help of `razor` itself, which a test is not.
+#[test]
+fn the_public_questions_and_benchmarks_are_asked_where_they_are() {
+    let Some(data) = std::env::var_os("RAZOR_DATA").map(PathBuf::from) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    write_model(&dir.path().join("network"), &data.join("tokenizers/qwen2.5"), &["A", "B", "7"]);
+    let out = dir.path().join("study");
+    let all = ["math", "science", "tools"];
+    let more = [
+        "prior.benchmarks=['hellaswag', 'mmlu', 'truthfulqa_mc2', 'winogrande', 'ifeval']".to_owned(),
+        tasks(&[("math", "gsm8k", 12), ("science", "sciknoweval", 12), ("tools", "toolalpaca", 12)]),
+        format!("sweeps=[{}, {}]", sweep(&all, &[StudyMethod::Sft], 2), sweep(&all, &[StudyMethod::Grpo], 4)),
+    ];
+    study(&dir.path().join("network/model"), &out, &more).run(&mut |_| {}).unwrap();
+    for (task, method) in all.iter().flat_map(|task| [(task, StudyMethod::Sft), (task, StudyMethod::Grpo)]) {
+        let measured = measured(&out, task, method);
+        assert_eq!(measured["prior"].as_array().unwrap().len(), 5, "{task}");
+        let kl = measured["kl_on_prior_prompts"].as_f64().unwrap();
+        assert!(kl.is_finite(), "{method} on {task}: {kl}");
+    }
+}

@@ -1,0 +1,206 @@
+//! A small LLM study on the embedded base as a whole: same records with any number of workers and after a stop; folders that
+//! are taken are left alone; a report is drawn again without training.
+
+#![expect(clippy::unwrap_used, reason = "a file that cannot be read or written should fail the test here")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use burn::tensor::Device;
+use razor_core::Seed;
+use razor_data::Sources;
+use razor_experiments::llm::study::{LlmConfig, LlmStudy, LlmStudyOptions, redraw_llm_report};
+use razor_experiments::llm::tiny_base::read_base;
+use razor_experiments::{Environment, StudyEvent};
+use serde_json::Value;
+
+/// Three runs and a sequence of two stages out of preset `smoke`.
+const SMALL: [&str; 5] = [
+    "tasks=[\
+        {name='math', source='tiny_math', subset='', annotations='', imitates_answers=false, max_train=32, max_test=8, max_new_tokens=32},\
+        {name='tools', source='tiny_tools', subset='', annotations='', imitates_answers=false, max_train=32, max_test=8, max_new_tokens=32}]",
+    "sweeps=[\
+        {arm='main', tasks=['math'], methods=['sft', 'lora_sft'], learning_rates=[1e-3], epsilons=[1e-8], schedules=['constant'], batch_sizes=[8], n_epochs=[1], n_steps=4, n_iterations=[1], n_seeds=1},\
+        {arm='main', tasks=['math'], methods=['grpo'], learning_rates=[1e-3], epsilons=[1e-8], schedules=['constant'], batch_sizes=[8], n_epochs=[1], n_steps=2, n_iterations=[1], n_seeds=1}]",
+    "sequence={methods=['sft'], learning_rate=1e-3, epsilon=1e-8, batch_sizes=[8, 8], n_steps=[2, 2]}",
+    "measure.n_representation_prompts=20",
+    "prior.max_documents=4",
+];
+
+fn study(out: &Path, n_workers: usize, resume: bool, more: &[&str]) -> LlmStudy {
+    let assignments: Vec<String> = SMALL.iter().chain(more).map(|&text| text.to_owned()).collect();
+    let environment = Environment {
+        razor: "0".to_owned(),
+        commit: "none".to_owned(),
+        burn: "0".to_owned(),
+        backend: "flex".to_owned(),
+        platform: "test".to_owned(),
+        n_workers,
+    };
+    let options = LlmStudyOptions {
+        out: out.to_owned(),
+        preset: "smoke".to_owned(),
+        seed: Seed::new(0),
+        resume,
+        n_workers,
+        sources: Sources::new(None),
+        environment,
+        load_base: Box::new(|folder: &str| read_base(Path::new(folder), &Device::flex())),
+    };
+    LlmStudy::new(LlmConfig::preset("smoke", &assignments).unwrap(), options).unwrap()
+}
+
+/// The study that others are compared with, run once, by one worker. Nothing may write to it.
+fn reference() -> &'static Path {
+    static REFERENCE: OnceLock<PathBuf> = OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("llm_study");
+        if out.exists() {
+            fs::remove_dir_all(&out).unwrap();
+        }
+        study(&out, 1, false, &[]).run(&mut |_| {}).unwrap();
+        out
+    })
+}
+
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(dir).unwrap().to_owned(), fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// What two equal studies have in common: everything but times, and what names the number of workers.
+fn records(study: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = files(study);
+    files.retain(|path, _| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        path.components().any(|part| part.as_os_str() == "measurements")
+            || [
+                "kl.jsonl",
+                "on_tasks.json",
+                "math.json",
+                "tools.json",
+                "config.toml",
+                "points.csv",
+                "summary.json",
+            ]
+            .contains(&name)
+    });
+    files
+}
+
+fn assert_same_records(left: &Path, right: &Path) {
+    let (mut left, mut right) = (records(left), records(right));
+    let environment = |records: &mut BTreeMap<PathBuf, Vec<u8>>| {
+        let mut summary: Value =
+            serde_json::from_slice(&records.remove(Path::new("summary.json")).unwrap()).unwrap();
+        summary["environment"].take();
+        summary
+    };
+    assert_eq!(environment(&mut left), environment(&mut right));
+    let names = |records: &BTreeMap<PathBuf, Vec<u8>>| records.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&left), names(&right));
+    for (path, bytes) in &left {
+        assert!(*bytes == right[path], "{} differs", path.display());
+    }
+}
+
+fn run_dir(study: &Path, prefix: &str) -> PathBuf {
+    let mut folders = fs::read_dir(study.join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    folders.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).unwrap()
+}
+
+fn copy_of_reference() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for (path, bytes) in files(reference()) {
+        let path = copy.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn the_number_of_workers_changes_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("study");
+    let mut events = Vec::new();
+    study(&out, 3, false, &[]).run(&mut |event| events.push(event)).unwrap();
+    assert_same_records(reference(), &out);
+    assert!(
+        matches!(events.iter().rev().find(|event| matches!(event, StudyEvent::Progress { .. })),
+            Some(StudyEvent::Progress { n_done: 4, n_runs: 4, share }) if (share - 1.0).abs() < 1e-9),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_study_that_was_stopped_goes_on_to_the_same_records() {
+    let copy = copy_of_reference();
+    // As after a kill: one run half done, one not begun, the sequence in its second stage, and no report.
+    fs::remove_file(run_dir(copy.path(), "math-grpo").join("done")).unwrap();
+    fs::remove_dir_all(run_dir(copy.path(), "math-lora_sft")).unwrap();
+    fs::remove_dir_all(copy.path().join("sequence")).unwrap();
+    for file in ["summary.json", "report.html", "points.csv"] {
+        fs::remove_file(copy.path().join(file)).unwrap();
+    }
+    study(copy.path(), 1, true, &[]).run(&mut |_| {}).unwrap();
+    assert_same_records(reference(), copy.path());
+}
+
+#[test]
+fn every_run_has_its_measurements_and_the_base_has_one_on_each_task() {
+    let steps = |run: &str| {
+        let mut names: Vec<String> = fs::read_dir(run_dir(reference(), run).join("measurements"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(steps("math-sft"), ["0.json", "2.json", "4.json"]);
+    assert_eq!(steps("math-grpo"), ["0.json", "1.json", "2.json"]);
+    for task in ["math", "tools"] {
+        assert!(reference().join("bases/b0").join(format!("{task}.json")).is_file());
+    }
+    let stage = fs::read(reference().join("sequence/sft/1-tools/on_tasks.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Vec<Value>>(&stage).unwrap().len(), 2, "on both tasks");
+}
+
+#[test]
+fn a_folder_that_is_taken_is_left_alone() {
+    let copy = copy_of_reference();
+    let before = files(copy.path());
+    let refused = |resume: bool, more: &[&str]| {
+        format!("{:#}", study(copy.path(), 1, resume, more).run(&mut |_| {}).unwrap_err())
+    };
+    let message = refused(false, &[]);
+    assert!(message.contains("3 of 3 runs done") && message.contains("--resume"), "{message}");
+    let message = refused(true, &["measure.n_resamples=300"]);
+    assert!(message.contains("its preset or --set values differ"), "{message}");
+    assert!(files(copy.path()) == before);
+}
+
+#[test]
+fn a_report_is_drawn_again_from_the_records() {
+    let copy = copy_of_reference();
+    let drawn = |dir: &Path| fs::read(dir.join("report.html")).unwrap();
+    let before = drawn(copy.path());
+    for file in ["summary.json", "report.html", "points.csv"] {
+        fs::remove_file(copy.path().join(file)).unwrap();
+    }
+    redraw_llm_report(copy.path().to_owned()).unwrap();
+    assert!(drawn(copy.path()) == before);
+}
