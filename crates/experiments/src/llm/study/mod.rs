@@ -28,6 +28,8 @@ mod quadrants;
 mod regressions;
 mod report;
 mod rivals;
+#[cfg(test)]
+mod sample_study;
 mod sequence;
 mod time;
 mod verdict;
