@@ -15,6 +15,7 @@ mod setting_groups;
 mod task_view;
 mod words;
 
+mod calibration;
 mod controls;
 mod cost;
 mod epsilon;

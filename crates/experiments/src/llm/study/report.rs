@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use razor_core::{read_toml, write_atomic};
+use razor_core::{read_toml, write_atomic, write_json};
+use razor_metrics::Calibration;
 use razor_report::{
     Block, DataKind, Highlight, Matched, NumberFormat, Page, Predictor, Residual, SUMMARY_SCHEMA, Summary,
     write_report,
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::environment::Environment;
+use crate::llm::study::calibration::{calibration, forecast_section};
 use crate::llm::study::controls::control_section;
 use crate::llm::study::cost::cost_section;
 use crate::llm::study::epsilon::epsilon_section;
@@ -42,7 +44,11 @@ pub(crate) fn write_llm_report(folder: &StudyFolder) -> Result<Summary> {
     let measured = Measured::read(folder)?;
     let views = TaskView::all(&measured)?;
     let summary = summary(folder, &measured, &views)?;
-    let page = page(&measured, &views, &summary, &|_, _| None)?;
+    let calibration = calibration(&measured);
+    let page = page(&measured, &views, &summary, calibration.as_ref(), &|_, _| None)?;
+    if let Some(calibration) = &calibration {
+        write_json(&folder.path.join("calibration.json"), calibration)?;
+    }
     write_atomic(&folder.path.join("points.csv"), &points_table(&measured.points).to_csv()?)?;
     write_report(&folder.path, &page, &summary)?;
     Ok(summary)
@@ -107,6 +113,7 @@ fn page(
     measured: &Measured,
     views: &[TaskView<'_>],
     summary: &Summary,
+    calibration: Option<&Calibration>,
     text: DocumentText<'_>,
 ) -> Result<Page> {
     let config = &measured.config;
@@ -121,6 +128,7 @@ fn page(
         forgotten_section(views, text)?,
         sequence_section(measured),
         time_section(measured),
+        forecast_section(views, calibration)?,
     ];
     // A study that has only begun has tables without rows.
     let is_empty = |block: &Block| matches!(block, Block::Table(table) if table.rows().is_empty());
@@ -197,7 +205,7 @@ mod tests {
     use crate::llm::study::method::StudyMethod;
     use crate::llm::study::sample_study::{CLEAR, Sample};
 
-    const SECTIONS: [&str; 9] = [
+    const SECTIONS: [&str; 10] = [
         "What a new skill costs",
         "On-policy data, or the negative term?",
         "Does KL on the new task predict forgetting?",
@@ -207,6 +215,7 @@ mod tests {
         "What was forgotten",
         "The tasks one after another",
         "Time",
+        "Forecast",
     ];
 
     fn html(dir: &Path) -> String {
@@ -246,6 +255,9 @@ mod tests {
             assert_eq!(summary.predictors.iter().filter(|row| row.task == task).count(), 8);
             assert_eq!(summary.residuals.iter().filter(|row| row.task == task).count(), 4);
         }
+        let path = dir.path().join("calibration.json");
+        let calibration = Calibration::parse(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(calibration.tasks(), ["math", "tools"]);
         let points = fs::read_to_string(dir.path().join("points.csv")).unwrap();
         // 2 tasks × 4 methods × 2 rates, 4 more with epsilon 1e-4 and 2 controls; 2 repetitions; 4 checkpoints.
         assert_eq!(points.lines().count(), 1 + (16 + 4 + 2) * 2 * 4);
@@ -310,7 +322,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_llm_report(&CLEAR.write(dir.path(), |_| true)).unwrap();
         assert!(is_llm_study(dir.path()));
-        let files = ["report.html", "summary.json", "points.csv"];
+        let files = ["report.html", "summary.json", "points.csv", "calibration.json"];
         let read = || files.map(|name| fs::read(dir.path().join(name)).unwrap());
         let before = read();
         redraw_llm_report(dir.path().to_owned()).unwrap();
