@@ -22,6 +22,7 @@ mod interpolate;
 mod interrupt;
 mod json_lines;
 mod measure;
+mod measure_forecast;
 mod measure_page;
 mod measure_shift;
 mod measure_tables;

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::UsageError;
 use crate::json_lines::read_lines;
+use crate::measure_forecast::{ForecastArgs, NO_CALIBRATION, Outlook};
 use crate::measure_page::report;
 use crate::measure_shift::{Shift, draw, measure_shift};
 use crate::measure_tables::{layer_table, quantity_csv, quantity_table, weight_table};
@@ -40,12 +41,17 @@ Prompts are JSON lines with `prompt` (text, taken as it is) or `messages` (rende
 Each quantity has `mean`, `low`, `high` (95 %, from resampling prompts with all their completions, the same for every
 quantity) and `n` (prompts). A completion ends at a stop token of either model, so that both choose among the same texts.
 
+With a calibration (finished runs whose prior-task scores are known) the drop of the prior-task score is forecast from
+kl_reference_to_policy_exact_per_sequence, the relative weight change and, if you give them, learning rate and steps. Use
+prompts of the new task that were not trained on, and the --max-new-tokens of the calibration.
+
 Weights are compared tensor by tensor from the files. Rank, and the energy of the change in the leading singular
 directions of the base, are left out for matrices whose shorter side is above 1024 unless --full-svd is given.
 
 Examples:
   razor measure --base Qwen2.5-0.5B --tuned runs/tuned --prompts prompts.jsonl
   razor measure --base Qwen2.5-0.5B --tuned runs/tuned --prompts prompts.jsonl --json --skip-weights
+  razor measure --base a --tuned b --prompts new.jsonl --calibration calibration.json --calibration-task math
   razor measure --base a --tuned b --prompts new.jsonl --fisher-prompts old.jsonl --out runs/measure")]
 pub(crate) struct MeasureArgs {
     /// The model before tuning, a folder or hub id
@@ -90,6 +96,8 @@ pub(crate) struct MeasureArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) fisher_prompts: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) forecast: ForecastArgs,
+    #[command(flatten)]
     pub(crate) model_args: ModelArgs,
     /// Branch, tag or commit of the tuned model's hub id; --revision is the base's
     #[arg(long, value_name = "REV")]
@@ -126,6 +134,8 @@ pub(crate) struct Measurement {
     pub(crate) shift: Shift,
     pub(crate) weights: Option<Weights>,
     pub(crate) representation: Representation,
+    /// `None` without a calibration.
+    pub(crate) outlook: Option<Outlook>,
     pub(crate) settings: Value,
 }
 
@@ -140,6 +150,7 @@ pub(crate) fn run(args: &MeasureArgs) -> anyhow::Result<ExitCode> {
         let [before, after] = [&base, &tuned].map(|model| model.decoder.config().tensors());
         check_same_tensors(&before, &after)?; // before the long work
     }
+    let calibration = args.forecast.read(&base)?;
     let prompts = encode(&base, &tuned, &lines)?;
     let shift = measure_shift(&base, &tuned, &prompts, args)?;
     let representation = measure_representation(&base, &tuned, &prompts, args)?;
@@ -162,7 +173,8 @@ pub(crate) fn run(args: &MeasureArgs) -> anyhow::Result<ExitCode> {
             Some(measure_weights(&folders, fisher, args)?)
         }
     };
-    let measurement = Measurement { shift, weights, representation, settings };
+    let outlook = calibration.map(|read| Outlook::new(read, &shift, weights.as_ref(), &args.forecast));
+    let measurement = Measurement { shift, weights, representation, outlook, settings };
     show(&measurement, args)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -177,6 +189,7 @@ fn check_usage(args: &MeasureArgs) -> anyhow::Result<()> {
     if let Some((name, _)) = least_one.into_iter().find(|&(_, value)| value == 0) {
         return Err(UsageError(format!("{name} is 0, expected at least 1")).into());
     }
+    args.forecast.check()?;
     if args.resamples < 100 {
         let found = args.resamples;
         return Err(UsageError(format!("--resamples is {found}, expected at least 100")).into());
@@ -287,6 +300,10 @@ fn settings(args: &MeasureArgs, folders: &[PathBuf; 2], n_prompts: usize) -> Val
         "dtype": dtype,
         "n_neighbors": N_NEIGHBORS,
         "fisher_prompts": args.fisher_prompts,
+        "calibration": args.forecast.calibration,
+        "calibration_task": args.forecast.calibration_task,
+        "learning_rate": args.forecast.learning_rate,
+        "steps": args.forecast.steps,
         "razor": crate::backend::VERSION,
         "backend": crate::backend::BACKEND,
     })
@@ -307,6 +324,8 @@ fn as_json(measurement: &Measurement) -> anyhow::Result<Value> {
         "weights": measurement.weights,
         "representation": measurement.representation.layers,
         "representation_left_out": measurement.representation.left_out,
+        "forecast": measurement.outlook,
+        "forecast_left_out": measurement.outlook.is_none().then_some(NO_CALIBRATION),
         "settings": measurement.settings,
     }))
 }
@@ -339,10 +358,19 @@ fn show(measurement: &Measurement, args: &MeasureArgs) -> anyhow::Result<()> {
     if let Some(reason) = &measurement.representation.left_out {
         text.push_str(&format!("\nhidden states were not compared: {reason}\n"));
     }
+    text.push_str(&format!("\n{}\n", forecast_lines(measurement).join("\n")));
+    if let Some(table) = measurement.outlook.as_ref().and_then(Outlook::table) {
+        text.push_str(&format!("\n{}", table_text(&table)));
+    }
     if let Some(dir) = &args.out {
         text.push_str(&format!("\nreport   {}\n", dir.join("report.html").display()));
     }
     print(&text)
+}
+
+/// The forecast, or how to get one.
+pub(crate) fn forecast_lines(measurement: &Measurement) -> Vec<String> {
+    measurement.outlook.as_ref().map_or_else(|| vec![NO_CALIBRATION.to_owned()], Outlook::lines)
 }
 
 /// Says which matrices got neither rank nor energy.

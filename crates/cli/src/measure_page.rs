@@ -9,7 +9,8 @@ use razor_report::{
 };
 use serde_json::Value;
 
-use crate::measure::{Measurement, too_large_text};
+use crate::measure::{Measurement, forecast_lines, too_large_text};
+use crate::measure_forecast::Outlook;
 use crate::measure_shift::Shift;
 use crate::measure_tables::{DIGITS, depths, layer_table, quantity_table, tensor_table, weight_table};
 use crate::measure_weights::Weights;
@@ -17,7 +18,7 @@ use crate::terminal::command_text;
 
 /// Composes the page and what stands beside it for programs.
 pub(crate) fn report(measurement: &Measurement) -> Result<(Page, Summary), ReportError> {
-    let mut sections = vec![shift_section(&measurement.shift)?];
+    let mut sections = vec![forecast_section(measurement), shift_section(&measurement.shift)?];
     sections.extend(
         measurement.weights.as_ref().map(|weights| weight_section(weights, measurement)).transpose()?,
     );
@@ -35,7 +36,7 @@ pub(crate) fn report(measurement: &Measurement) -> Result<(Page, Summary), Repor
         study: "measure".to_owned(),
         preset: "none".to_owned(),
         data: DataKind::Real,
-        verdict: verdict(&measurement.shift),
+        verdict: verdict(measurement),
         gates: vec![],
         predictors: vec![],
         matched: vec![],
@@ -77,19 +78,21 @@ impl<'a> Named<'a> {
     }
 }
 
-fn verdict(shift: &Shift) -> Vec<String> {
-    let named = Named::of(shift);
+fn verdict(measurement: &Measurement) -> Vec<String> {
+    let named = Named::of(&measurement.shift);
     let forward = named.value("kl_reference_to_policy_exact_per_token");
     let whole = named.value("kl_reference_to_policy_exact_per_sequence");
     let reverse = named.value("kl_policy_to_reference_exact_per_token");
     let n = named.0["kl_reference_to_policy_exact_per_token"].n;
-    vec![
+    let mut lines = vec![
         format!(
             "KL(base‖tuned) is {forward} nats a token and {whole} nats a completion, over {n} prompts: the quantity that \
              the paper finds forgetting to follow."
         ),
         format!("KL(tuned‖base) is {reverse} nats a token."),
-    ]
+    ];
+    lines.extend(measurement.outlook.as_ref().map(|outlook| outlook.headline() + "."));
+    lines
 }
 
 fn highlights(measurement: &Measurement) -> Vec<Highlight> {
@@ -104,6 +107,9 @@ fn highlights(measurement: &Measurement) -> Vec<Highlight> {
         card("kl_policy_to_reference_exact_per_token", "KL(tuned‖base), nats per token"),
         card("total_variation", "total variation"),
     ];
+    if let Some([value, label, detail]) = measurement.outlook.as_ref().and_then(Outlook::card) {
+        cards.insert(0, Highlight { value, label, detail });
+    }
     if let Some(weights) = &measurement.weights {
         cards.push(Highlight {
             value: DIGITS.format(weights.drift.relative_l2.unwrap_or(f64::NAN)),
@@ -122,6 +128,15 @@ fn highlights(measurement: &Measurement) -> Vec<Highlight> {
         });
     }
     cards
+}
+
+fn forecast_section(measurement: &Measurement) -> Section {
+    let table = measurement.outlook.as_ref().and_then(Outlook::table);
+    Section {
+        title: "Forecast of forgetting".to_owned(),
+        intro: forecast_lines(measurement),
+        blocks: table.map(Block::Table).into_iter().collect(),
+    }
 }
 
 fn shift_section(shift: &Shift) -> Result<Section, ReportError> {

@@ -1,8 +1,8 @@
 //! What is measured about a change of policy.
 //!
 //! Three steps: measurements of one policy against its reference (distributions, weights, activations,
-//! representations), laws that relate them to forgetting (fits, correlations, frontiers), and the intervals that say
-//! how far to trust a law. Paper: arXiv 2509.04259, sections 4 and 6 and appendices B and C.
+//! representations), laws that relate them to forgetting (fits, correlations, frontiers, forecasts), and the intervals that
+//! say how far to trust a law. Paper: arXiv 2509.04259, sections 4 and 6 and appendices B and C.
 //!
 //! It must never train, never score a benchmark, never read a file, and never hand out NaN: a measurement that has
 //! no value is an error or `None`, and says why. Everything from [`Scatter`] down works on plain slices, in
@@ -42,6 +42,7 @@ mod bootstrap;
 mod correlation;
 mod exponential;
 mod fit;
+mod forecast;
 mod group_residuals;
 mod monotone;
 mod pareto;
@@ -55,6 +56,10 @@ pub use error::MetricsError;
 pub use exponential::ExponentialFit;
 pub use fisher::diagonal_fisher;
 pub use fit::QuadraticFit;
+pub use forecast::{
+    CALIBRATION_SCHEMA, Calibration, CalibrationBase, CalibrationPoint, Forecast, HeldOutError, Law,
+    LawError, NewTaskMeasurement, forecast, law_errors,
+};
 pub use group_residuals::{HeldOutGroup, group_residuals, leave_one_group_out};
 pub use language::{
     CompletionShift, DrawnCompletion, DriftOptions, LayerSimilarity, MatrixDrift, SampleSource,

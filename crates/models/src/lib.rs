@@ -42,7 +42,7 @@ mod weights;
 
 pub use checkpoint::{
     Checkpoint, HostData, HostTensor, Ignored, LoadReport, PartialFolder, WeightDtype, fingerprint_model,
-    save_model, write_tensors,
+    fingerprint_weights, save_model, write_tensors,
 };
 pub use decoder::{
     Activations, Decoder, Gradients, HiddenStates, KvCache, LORA_TARGETS, Lora, LoraConfig, NoTap,

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use proptest::prelude::*;
 use razor_models::{
-    Checkpoint, HostData, HostTensor, LmConfig, ModelError, TensorSpec, WeightDtype, save_model,
+    Checkpoint, HostData, HostTensor, LmConfig, ModelError, TensorSpec, WeightDtype, fingerprint_model,
+    fingerprint_weights, save_model,
 };
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -313,6 +314,23 @@ fn an_index_that_is_none_is_refused() {
 }
 
 #[cfg(unix)]
+#[test]
+fn another_template_is_another_model_of_the_same_weights() {
+    let tensors = with_values(&config(true).tensors());
+    let (dir, other) = (folder(&tensors), folder(&tensors));
+    write(&other.path().join("chat_template.jinja"), b"{{ messages }}");
+    let of = |dir: &tempfile::TempDir| {
+        [fingerprint_model(dir.path()), fingerprint_weights(dir.path())]
+            .map(|done| done.expect("files are there"))
+    };
+    let ([model, weights], [other_model, same_weights]) = (of(&dir), of(&other));
+    assert_ne!(model, other_model);
+    assert_eq!(weights, same_weights);
+    let mut changed = tensors;
+    changed[0].1[0] += 1.0;
+    assert_ne!(of(&folder(&changed))[1], weights);
+}
+
 #[test]
 fn links_of_the_hub_cache_are_followed() {
     let real = folder(&with_values(&config(true).tensors()));

@@ -68,12 +68,29 @@ pub(crate) fn weight_files(folder: &Path) -> Result<WeightFiles, ModelError> {
 /// # Errors
 /// [`ModelError::Read`] when a file cannot be read, [`ModelError::Layout`] when there are no weights.
 pub fn fingerprint_model(folder: &Path) -> Result<String, ModelError> {
-    let mut names = match weight_files(folder)? {
-        WeightFiles::Single(_) => vec![MODEL_FILE.to_owned()],
-        WeightFiles::Sharded(map) => map.into_iter().map(|(_, file)| file).collect(),
-    };
+    let mut names = weight_file_names(folder)?;
     let beside = ["config.json"].into_iter().chain(COMPANIONS).filter(|name| folder.join(name).is_file());
     names.extend(beside.map(str::to_owned));
+    fingerprint_files(folder, names)
+}
+
+/// As [`fingerprint_model`], of the files with weights alone: another tokenizer or chat template leaves it as it is,
+/// another type or cut into shards does not.
+///
+/// # Errors
+/// As [`fingerprint_model`].
+pub fn fingerprint_weights(folder: &Path) -> Result<String, ModelError> {
+    fingerprint_files(folder, weight_file_names(folder)?)
+}
+
+fn weight_file_names(folder: &Path) -> Result<Vec<String>, ModelError> {
+    Ok(match weight_files(folder)? {
+        WeightFiles::Single(_) => vec![MODEL_FILE.to_owned()],
+        WeightFiles::Sharded(map) => map.into_iter().map(|(_, file)| file).collect(),
+    })
+}
+
+fn fingerprint_files(folder: &Path, mut names: Vec<String>) -> Result<String, ModelError> {
     names.sort_unstable();
     names.dedup();
     let mut digests = Vec::with_capacity(names.len());

@@ -13,7 +13,7 @@ mod writer;
 
 #[cfg(feature = "hub")]
 pub(crate) use folder::{COMPANIONS, INDEX_FILE, MODEL_FILE, WeightFiles, read_index, weight_files};
-pub use folder::{PartialFolder, fingerprint_model};
+pub use folder::{PartialFolder, fingerprint_model, fingerprint_weights};
 pub use reader::{Checkpoint, HostData, HostTensor, WeightDtype};
 pub use report::{Ignored, LoadReport};
 pub use writer::{save_model, write_tensors};

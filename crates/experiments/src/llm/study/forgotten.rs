@@ -18,8 +18,8 @@ pub(crate) fn forgotten_section(views: &[TaskView<'_>], text: DocumentText<'_>) 
     for view in views.iter().filter(|view| !view.points.is_empty()) {
         let best = best_ends(view);
         blocks.push(Block::Table(change_table(view, &best)));
-        blocks.push(Block::Figure(pass_figure(view, &best)?));
-        blocks.push(Block::Figure(representation_figure(view)?));
+        blocks.extend(pass_figure(view, &best)?.map(Block::Figure));
+        blocks.extend(representation_figure(view)?.map(Block::Figure));
         blocks.extend(regression_blocks(view, text));
     }
     if blocks.is_empty() {
@@ -118,7 +118,9 @@ fn change(
 }
 
 /// Pass@k of the base and of each method's best setting.
-fn pass_figure(view: &TaskView<'_>, best: &[(StudyMethod, Vec<&Point>)]) -> Result<Figure> {
+///
+/// `None` where it was not measured.
+fn pass_figure(view: &TaskView<'_>, best: &[(StudyMethod, Vec<&Point>)]) -> Result<Option<Figure>> {
     let curve = |measured: &[&Measurement]| -> Vec<(f64, f64)> {
         let Some(first) = measured.first() else { return vec![] };
         let at = |k: usize| -> Option<f64> {
@@ -133,7 +135,11 @@ fn pass_figure(view: &TaskView<'_>, best: &[(StudyMethod, Vec<&Point>)]) -> Resu
         let ks = first.new_task.pass_at_k.iter().map(|(k, _)| *k);
         ks.filter_map(|k| Some((k as f64, at(k)?))).collect()
     };
-    let mut series = vec![Series::neutral("base").points(curve(&view.bases())).line(curve(&view.bases()))];
+    let of_base = curve(&view.bases());
+    if of_base.is_empty() {
+        return Ok(None);
+    }
+    let mut series = vec![Series::neutral("base").points(of_base.clone()).line(of_base)];
     for (method, ends) in best {
         let measured: Vec<&Measurement> = ends.iter().map(|end| &end.measured).collect();
         let line = curve(&measured);
@@ -148,10 +154,14 @@ fn pass_figure(view: &TaskView<'_>, best: &[(StudyMethod, Vec<&Point>)]) -> Resu
          method's best setting, mean over repetitions.",
     );
     let axes = (Axis::log("k", "draws"), Axis::percent("Pass@k"));
-    Ok(words.half().chart(axes, series, vec![]).draw()?)
+    Ok(Some(words.half().chart(axes, series, vec![]).draw()?))
 }
 
-fn representation_figure(view: &TaskView<'_>) -> Result<Figure> {
+/// `None` where it was not measured.
+fn representation_figure(view: &TaskView<'_>) -> Result<Option<Figure>> {
+    if view.points.iter().all(|point| point.measured.cknna.is_none()) {
+        return Ok(None);
+    }
     let words = Words::new(
         view.file("cknna"),
         format!("{}: representations", view.name),
@@ -163,5 +173,6 @@ fn representation_figure(view: &TaskView<'_>) -> Result<Figure> {
     let high = view.points.iter().map(|point| point.new_task()).fold(low, f64::max);
     let levels: Vec<f64> = (0..=60).map(|step| low + (high - low) * f64::from(step) / 60.0).collect();
     let cknna = |point: &Point| point.measured.cknna.unwrap_or(f64::NAN);
-    Ok(frontier_figure(&view.frontiers, &view.methods, &levels, cknna, words.half(), axes, None)?)
+    let (frontiers, methods) = (&view.frontiers, &view.methods);
+    Ok(Some(frontier_figure(frontiers, methods, &levels, cknna, words.half(), axes, None)?))
 }

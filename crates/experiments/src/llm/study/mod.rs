@@ -22,6 +22,7 @@ mod setting_groups;
 mod task_view;
 mod words;
 
+mod calibration;
 mod controls;
 mod cost;
 mod epsilon;
@@ -35,6 +36,8 @@ mod quadrants;
 mod regressions;
 mod report;
 mod rivals;
+#[cfg(test)]
+mod sample_study;
 mod sequence;
 mod time;
 mod verdict;

@@ -98,10 +98,6 @@ impl ComparedPolicy for Point {
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
     pub method: StudyMethod,
-    /// From 0.
-    pub stage: usize,
-    /// What was trained in this stage.
-    pub task: String,
     /// The policy at its end, on every new task, in the order of the study.
     pub on_tasks: Vec<Measurement>,
 }
@@ -114,7 +110,7 @@ pub(crate) struct Measured {
     pub bases: Vec<Vec<Measurement>>,
     /// Policies of all finished runs, without the base itself.
     pub points: Vec<Point>,
-    /// The stages of all finished sequences.
+    /// The finished stages of all sequences, each sequence in its order.
     pub stages: Vec<Stage>,
     /// Wall-clock time of each finished run.
     pub seconds: Vec<(String, PartSeconds)>,
@@ -218,7 +214,7 @@ impl Measured {
                     break;
                 }
                 let on_tasks = read_json(&path)?;
-                self.stages.push(Stage { method, stage, task: task.name.clone(), on_tasks });
+                self.stages.push(Stage { method, on_tasks });
             }
         }
         Ok(())

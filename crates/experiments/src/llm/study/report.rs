@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use razor_core::{read_toml, write_atomic};
+use razor_core::{read_toml, write_atomic, write_json};
+use razor_metrics::Calibration;
 use razor_report::{
-    DataKind, Highlight, Matched, NumberFormat, Page, Predictor, Residual, SUMMARY_SCHEMA, Summary,
+    Block, DataKind, Highlight, Matched, NumberFormat, Page, Predictor, Residual, SUMMARY_SCHEMA, Summary,
     write_report,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::environment::Environment;
+use crate::llm::study::calibration::{calibration, forecast_section};
 use crate::llm::study::controls::control_section;
 use crate::llm::study::cost::cost_section;
 use crate::llm::study::epsilon::epsilon_section;
@@ -44,7 +46,11 @@ pub(crate) fn write_llm_report(folder: &StudyFolder) -> Result<Summary> {
     let summary = summary(folder, &measured, &views)?;
     let documents = folder.read_documents()?;
     let text_of = |benchmark: &str, idx: usize| documents.get(benchmark)?.get(idx).cloned();
-    let page = page(&measured, &views, &summary, &text_of)?;
+    let calibration = calibration(&measured);
+    let page = page(&measured, &views, &summary, calibration.as_ref(), &text_of)?;
+    if let Some(calibration) = &calibration {
+        write_json(&folder.path.join("calibration.json"), calibration)?;
+    }
     write_atomic(&folder.path.join("points.csv"), &points_table(&measured.points).to_csv()?)?;
     write_report(&folder.path, &page, &summary)?;
     Ok(summary)
@@ -109,10 +115,26 @@ fn page(
     measured: &Measured,
     views: &[TaskView<'_>],
     summary: &Summary,
+    calibration: Option<&Calibration>,
     text: DocumentText<'_>,
 ) -> Result<Page> {
     let config = &measured.config;
     let tasks: Vec<&str> = views.iter().map(|view| view.name).collect();
+    let mut sections = vec![
+        cost_section(views, &summary.matched)?,
+        quadrant_section(views),
+        law_section(views, &summary.matched)?,
+        rival_section(views, &summary.predictors)?,
+        epsilon_section(views)?,
+        control_section(views)?,
+        forgotten_section(views, text)?,
+        sequence_section(measured),
+        time_section(measured),
+        forecast_section(views, calibration)?,
+    ];
+    // A study that has only begun has tables without rows.
+    let is_empty = |block: &Block| matches!(block, Block::Table(table) if table.rows().is_empty());
+    sections.iter_mut().for_each(|section| section.blocks.retain(|block| !is_empty(block)));
     Ok(Page {
         title: "Language models: does RL forget less than SFT?".to_owned(),
         subtitle: format!(
@@ -126,17 +148,7 @@ fn page(
             measured.points.len()
         ),
         highlights: highlights(views),
-        sections: vec![
-            cost_section(views, &summary.matched)?,
-            quadrant_section(views),
-            law_section(views, &summary.matched)?,
-            rival_section(views, &summary.predictors)?,
-            epsilon_section(views)?,
-            control_section(views)?,
-            forgotten_section(views, text)?,
-            sequence_section(measured),
-            time_section(measured),
-        ],
+        sections,
         rerun: vec![
             format!("cargo xtask reproduce llm --preset {} --seed {}", config.preset, config.seed),
             "cargo run --release -p razor-cli -- report DIR   # redraws this page from the records in DIR"
@@ -185,4 +197,145 @@ fn highlights(views: &[TaskView<'_>]) -> Vec<Highlight> {
     }));
     cards.truncate(6);
     cards
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::llm::study::method::StudyMethod;
+    use crate::llm::study::sample_study::{CLEAR, Sample};
+
+    const SECTIONS: [&str; 10] = [
+        "What a new skill costs",
+        "On-policy data, or the negative term?",
+        "Does KL on the new task predict forgetting?",
+        "Which quantity predicts best?",
+        "AdamW&#x27;s epsilon",
+        "Controls",
+        "What was forgotten",
+        "The tasks one after another",
+        "Time",
+        "Forecast",
+    ];
+
+    fn html(dir: &Path) -> String {
+        let html = fs::read_to_string(dir.join("report.html")).unwrap();
+        for section in SECTIONS {
+            assert!(html.contains(&format!(">{section}</h2>")), "{section}");
+        }
+        html
+    }
+
+    fn gate(summary: &Summary, id: &str) -> (Option<bool>, Vec<bool>) {
+        let gate = summary.gates.iter().find(|gate| gate.id == id).unwrap();
+        (gate.pass, gate.per_seed.clone())
+    }
+
+    #[test]
+    fn a_whole_study_is_told_as_its_numbers_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let summary = write_llm_report(&CLEAR.write(dir.path(), |_| true)).unwrap();
+        html(dir.path());
+        assert!(
+            summary.verdict[0]
+                .starts_with("GRPO forgets less than SFT at equal new-task accuracy on every task."),
+            "{:?}",
+            summary.verdict
+        );
+        assert!(summary.verdict.iter().all(|sentence| !sentence.starts_with("Only")));
+        let (yes, no) = ((Some(true), vec![true]), (Some(false), vec![false]));
+        assert_eq!(gate(&summary, "L1"), yes, "math starts at 0.55");
+        assert_eq!(gate(&summary, "L2"), yes, "tools start at 0.30");
+        assert_eq!(gate(&summary, "L3"), no, "the prior score is 0.80");
+        assert_eq!(gate(&summary, "L4"), (Some(true), vec![true; 2]), "0.935 with 0.75 and 1.0 points");
+        assert_eq!(gate(&summary, "L5"), (Some(true), vec![true; 2]), "0.97 with 5 points");
+        assert_eq!(gate(&summary, "L6"), (Some(true), vec![true; 2]));
+        for task in ["math", "tools"] {
+            assert!(summary.matched.iter().any(|row| row.task == task && row.prior_task.is_some()));
+            assert_eq!(summary.predictors.iter().filter(|row| row.task == task).count(), 8);
+            assert_eq!(summary.residuals.iter().filter(|row| row.task == task).count(), 4);
+        }
+        let path = dir.path().join("calibration.json");
+        let calibration = Calibration::parse(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(calibration.tasks(), ["math", "tools"]);
+        let points = fs::read_to_string(dir.path().join("points.csv")).unwrap();
+        // 2 tasks × 4 methods × 2 rates, 4 more with epsilon 1e-4 and 2 controls; 2 repetitions; 4 checkpoints.
+        assert_eq!(points.lines().count(), 1 + (16 + 4 + 2) * 2 * 4);
+    }
+
+    #[test]
+    fn an_equal_drop_is_not_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let equal = Sample { lost_by_sft: 12.0, lost_by_grpo: 12.0, ..CLEAR };
+        let summary = write_llm_report(&equal.write(dir.path(), |_| true)).unwrap();
+        let lead =
+            "Whether GRPO forgets less than SFT at equal new-task accuracy is not settled on any task.";
+        assert!(summary.verdict[0].starts_with(lead), "{}", summary.verdict[0]);
+        assert_eq!(gate(&summary, "L6"), (Some(false), vec![false; 2]));
+        assert_eq!(gate(&summary, "L5").0, Some(false), "half of 3 points");
+    }
+
+    #[test]
+    fn one_repetition_settles_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = Sample { n_seeds: 1, has_all_figures: false, ..CLEAR };
+        let summary = write_llm_report(&one.write(dir.path(), |_| true)).unwrap();
+        assert!(
+            summary.verdict[0].contains("one repetition, which has no interval"),
+            "{}",
+            summary.verdict[0]
+        );
+        html(dir.path());
+    }
+
+    #[test]
+    fn a_study_that_has_only_begun_says_so() {
+        let of =
+            |method: StudyMethod| move |setting: &crate::llm::study::plan::Setting| setting.method == method;
+        let (is_sft, is_simpo) = (of(StudyMethod::Sft), of(StudyMethod::Simpo));
+        let first =
+            |setting: &crate::llm::study::plan::Setting| setting.seed_idx == 0 && setting.task == "math";
+        type IsDone<'a> = &'a dyn Fn(&crate::llm::study::plan::Setting) -> bool;
+        let cases: [IsDone<'_>; 4] = [
+            &|_| false,
+            &|setting| first(setting) && is_simpo(setting),
+            &|setting| first(setting) && is_sft(setting) && setting.learning_rate == 3e-4,
+            &|setting| setting.task == "tools",
+        ];
+        for is_done in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = CLEAR.write(dir.path(), |run| is_done(&run.setting));
+            fs::remove_dir_all(dir.path().join("sequence")).unwrap();
+            let summary = write_llm_report(&folder).unwrap();
+            html(dir.path());
+            assert!(
+                summary.verdict.iter().any(|sentence| sentence.starts_with("Only ")),
+                "{:?}",
+                summary.verdict
+            );
+            assert_eq!(gate(&summary, "L6"), (None, vec![]));
+        }
+    }
+
+    #[test]
+    fn a_redrawn_report_has_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        write_llm_report(&CLEAR.write(dir.path(), |_| true)).unwrap();
+        assert!(is_llm_study(dir.path()));
+        let files = ["report.html", "summary.json", "points.csv", "calibration.json"];
+        let read = || files.map(|name| fs::read(dir.path().join(name)).unwrap());
+        let before = read();
+        redraw_llm_report(dir.path().to_owned()).unwrap();
+        assert!(before == read());
+    }
+
+    #[test]
+    fn the_config_of_another_study_is_not_taken_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_llm_study(dir.path()));
+        fs::write(dir.path().join("config.toml"), "preset = \"smoke\"\n[study.grid]\nx = 1\n").unwrap();
+        assert!(!is_llm_study(dir.path()));
+    }
 }

@@ -166,11 +166,8 @@ mod tests {
         let scores = [[0.6, 0.1, 0.2], [0.7, 0.8, 0.2], [0.4, 0.5, 0.9]];
         let stages: Vec<Stage> = scores
             .iter()
-            .enumerate()
-            .map(|(stage, row)| Stage {
+            .map(|row| Stage {
                 method: StudyMethod::Sft,
-                stage,
-                task: String::new(),
                 on_tasks: row.iter().map(|&score| measurement(score)).collect(),
             })
             .collect();

@@ -14,7 +14,11 @@ pub(crate) fn time_section(measured: &Measured) -> Section {
              workers. The only figures on this page that two equal studies do not share."
                 .to_owned(),
         ],
-        blocks: vec![Block::Table(time_table(measured))],
+        blocks: vec![if measured.seconds.is_empty() {
+            Block::Text("No run is finished.".to_owned())
+        } else {
+            Block::Table(time_table(measured))
+        }],
     }
 }
 
