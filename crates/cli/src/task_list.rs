@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use razor_data::{DataError, Manifest, Sources, TaskEntry, TaskFile, load_task_from};
+use razor_data::{DataError, Manifest, Sources, TaskEntry, TaskFile, TaskId, load_task_from};
 use serde_json::{Value, json};
 
 /// Longest licence that is shown in the table.
@@ -98,6 +98,9 @@ pub(crate) fn table(states: &[TaskState]) -> String {
     let mut text = row("task", "state", "licence", "subsets here");
     for state in states {
         text.push_str(&row(state.entry.id.name(), state.name(), &licence(state), &state.subsets_text()));
+    }
+    for task in TaskId::GENERATED {
+        text.push_str(&row(task.name(), "ok", "", "all, generated: no file is needed"));
     }
     text
 }

@@ -29,7 +29,7 @@ pub(crate) struct TrainArgs {
     /// Model folder or hub id
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// New task, such as gsm8k or sciknoweval; `razor data list` has them all
+    /// New task, such as gsm8k, sciknoweval or tiny_math; `razor data list` has them all
     #[arg(long, value_name = "NAME", required_unless_present = "file")]
     pub(crate) task: Option<String>,
     /// Your own task: JSON lines with `prompt` or `messages`, and `completion`, `answer`, `choice`, `tool_calls` or `text`

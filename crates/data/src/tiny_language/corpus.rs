@@ -14,7 +14,7 @@ use crate::tiny_language::skill::{TinySkill, is_in_corpus};
 use crate::tiny_language::skill_draw::draw;
 use crate::tiny_language::task::prompt_of;
 use crate::tiny_language::tools::Request;
-use crate::tiny_language::world::{N_ENTITIES, by_rank};
+use crate::tiny_language::world::Purpose;
 
 /// A prompt with a completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +109,8 @@ fn document(kind: Kind, rng: &mut ChaCha8Rng) -> TinyDocument {
             TinyDocument { prompt: prompt_of(&question.question()), completion: question.completion(rng) }
         }
         Kind::Skill(skill) => {
-            let rare_things = |rng: &mut ChaCha8Rng| by_rank(rng, N_ENTITIES, 8.0);
-            let item =
-                until(rng, |rng| draw(skill, rng, rare_things), |item| is_in_corpus(skill, &item.prompt));
+            let draw = |rng: &mut ChaCha8Rng| draw(skill, rng, Purpose::Corpus);
+            let item = until(rng, draw, |item| is_in_corpus(skill, &item.prompt));
             let completion = item.choices[item.gold].clone();
             TinyDocument { prompt: item.prompt, completion }
         }

@@ -19,11 +19,11 @@ pub(super) struct Sum {
 
 /// Styles of the corpus with their shares in percent.
 const STYLES: [(Style, u32); 6] = [
-    (Style::Direct, 48),
-    (Style::LeftToRight, 15),
-    (Style::RightToLeft, 8),
-    (Style::PlusFirst, 7),
-    (Style::Totals, 12),
+    (Style::Direct, 54),
+    (Style::LeftToRight, 14),
+    (Style::RightToLeft, 6),
+    (Style::PlusFirst, 6),
+    (Style::Totals, 10),
     (Style::Words, 10),
 ];
 

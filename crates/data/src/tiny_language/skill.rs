@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::task::is_test_question;
 use crate::tiny_language::skill_draw::draw;
-use crate::tiny_language::world::N_ENTITIES;
+use crate::tiny_language::world::Purpose;
 
 /// Something that the base learns from its corpus beside the new tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub enum TinySkill {
     Sort,
     /// The value of a key among several.
     LookUp,
-    /// Two letters, some times over.
+    /// Letters, each as often as it is said.
     Repeat,
     /// The brackets that close those that are open.
     Brackets,
@@ -28,7 +28,7 @@ pub enum TinySkill {
     Facts,
     /// Whether a sum is larger than a number.
     Compare,
-    /// Who has the object, by verbs that are rare in the corpus and with negation.
+    /// Who has an object, by verbs that are rare in the corpus, with negation and other objects.
     Who,
     /// The next of numbers that change by two steps in turn.
     Pattern,
@@ -100,7 +100,7 @@ pub fn skill_items(skill: TinySkill, n: usize, seed: Seed) -> Vec<SkillItem> {
         if items.len() == n {
             break;
         }
-        let item = draw(skill, &mut rng, |rng| rand::Rng::random_range(rng, 0..N_ENTITIES));
+        let item = draw(skill, &mut rng, Purpose::Scoring);
         if is_fresh(skill, &item.prompt) && known.insert(item.prompt.clone()) {
             items.push(item);
         }

@@ -1,28 +1,34 @@
 //! How an item of each skill is drawn, for the corpus and for scoring alike.
 
+use std::ops::RangeInclusive;
+
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use crate::tiny_language::skill::{SkillItem, TinySkill};
 use crate::tiny_language::vocabulary::{BRACKETS, LARGEST, LETTERS, NAMES, OBJECTS};
-use crate::tiny_language::world::{ATTRIBUTES, N_VERBS, by_rank, entity, is_taking, value_idx, verb};
+use crate::tiny_language::world::{
+    ATTRIBUTES, N_ENTITIES, N_VERBS, Purpose, entity, is_taking, value_idx, verb,
+};
 
-/// An item; `entity` tells of which thing, where it is about one.
-pub(super) fn draw<R: Rng>(skill: TinySkill, rng: &mut R, entity: impl Fn(&mut R) -> usize) -> SkillItem {
+/// An item. What is long or rare in the corpus is as frequent as anything else where it is scored.
+pub(super) fn draw(skill: TinySkill, rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
     match skill {
-        TinySkill::Reverse => reverse(rng),
-        TinySkill::Sort => sort(rng),
-        TinySkill::LookUp => look_up(rng),
+        TinySkill::Reverse => reverse(rng, purpose),
+        TinySkill::Sort => sort(rng, purpose),
+        TinySkill::LookUp => look_up(rng, purpose),
         TinySkill::Repeat => repeat(rng),
-        TinySkill::Brackets => brackets(rng),
-        TinySkill::Facts => {
-            let entity = entity(rng);
-            fact(entity, rng)
-        }
+        TinySkill::Brackets => brackets(rng, purpose),
+        TinySkill::Facts => fact(rng, purpose),
         TinySkill::Compare => compare(rng),
-        TinySkill::Who => who(rng),
+        TinySkill::Who => who(rng, purpose),
         TinySkill::Pattern => pattern(rng),
     }
+}
+
+/// A length in the range, the longer the rarer in the corpus.
+fn length(range: RangeInclusive<usize>, rng: &mut impl Rng, purpose: Purpose) -> usize {
+    range.start() + purpose.rank(rng, range.end() + 1 - range.start(), 6.0)
 }
 
 fn written(prompt: String, answer: String) -> SkillItem {
@@ -42,24 +48,24 @@ fn numbers(n: usize, rng: &mut impl Rng) -> Vec<i32> {
     rand::seq::index::sample(rng, LARGEST as usize + 1, n).iter().map(|number| number as i32).collect()
 }
 
-fn reverse(rng: &mut impl Rng) -> SkillItem {
-    let n = rng.random_range(5..=12);
+fn reverse(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
+    let n = length(5..=20, rng, purpose);
     let mut letters = letters(n, rng);
     let prompt = format!("rev {} :", letters.join(" "));
     letters.reverse();
     written(prompt, letters.join(" "))
 }
 
-fn sort(rng: &mut impl Rng) -> SkillItem {
-    let n = rng.random_range(5..=9);
+fn sort(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
+    let n = length(5..=16, rng, purpose);
     let mut numbers = numbers(n, rng);
     let prompt = format!("sort {} :", joined(&numbers));
     numbers.sort_unstable();
     written(prompt, joined(&numbers))
 }
 
-fn look_up(rng: &mut impl Rng) -> SkillItem {
-    let n = rng.random_range(2..=9);
+fn look_up(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
+    let n = length(1..=8, rng, purpose);
     let mut keys = LETTERS;
     keys.shuffle(rng);
     let values = numbers(n, rng);
@@ -70,12 +76,18 @@ fn look_up(rng: &mut impl Rng) -> SkillItem {
 }
 
 fn repeat(rng: &mut impl Rng) -> SkillItem {
-    let (letters, n) = (letters(2, rng).join(" "), rng.random_range(2..=9));
-    written(format!("say {letters} {n} times :"), vec![letters; n].join(" "))
+    let n = rng.random_range(2..=5);
+    let (mut asked, mut answer) = (Vec::new(), Vec::new());
+    for letter in letters(n, rng) {
+        let times = rng.random_range(1..=9);
+        asked.push(format!("{letter} {times}"));
+        answer.extend(vec![letter; times]);
+    }
+    written(format!("say {} :", asked.join(" ")), answer.join(" "))
 }
 
-fn brackets(rng: &mut impl Rng) -> SkillItem {
-    let n = rng.random_range(4..=12);
+fn brackets(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
+    let n = length(4..=20, rng, purpose);
     let mut open: Vec<[&str; 2]> = (0..n).map(|_| *BRACKETS.choose(rng).expect("there are some")).collect();
     let text =
         |open: &[[&str; 2]], side: usize| open.iter().map(|pair| pair[side]).collect::<Vec<_>>().join(" ");
@@ -84,7 +96,8 @@ fn brackets(rng: &mut impl Rng) -> SkillItem {
     written(prompt, text(&open, 1))
 }
 
-fn fact(of: usize, rng: &mut impl Rng) -> SkillItem {
+fn fact(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
+    let of = purpose.rank(rng, N_ENTITIES, 8.0);
     let attribute = rng.random_range(0..ATTRIBUTES.len());
     let (of_what, gold) = (&ATTRIBUTES[attribute], value_idx(of, attribute));
     let mut options: Vec<usize> = (0..of_what.values.len()).filter(|value| *value != gold).collect();
@@ -101,12 +114,12 @@ fn fact(of: usize, rng: &mut impl Rng) -> SkillItem {
 
 fn compare(rng: &mut impl Rng) -> SkillItem {
     loop {
-        let (one, two) = (rng.random_range(1..=20), rng.random_range(1..=20));
-        let difference = *[-5, -4, -3, -2, -1, 1, 2, 3, 4, 5].choose(rng).expect("there are some");
-        let third = one + two - difference;
-        if (0..=LARGEST).contains(&third) && one + two <= LARGEST {
+        let [one, two, three] = [(); 3].map(|()| rng.random_range(1..=20));
+        let difference = *[-3, -2, -1, 1, 2, 3].choose(rng).expect("there are some");
+        let four = one + two - three - difference;
+        if (1..=20).contains(&four) {
             return SkillItem {
-                prompt: format!("is {one} + {two} > {third} ? :"),
+                prompt: format!("is {one} + {two} > {three} + {four} ? :"),
                 choices: ["yes", "no"].map(str::to_owned).to_vec(),
                 gold: usize::from(difference < 0),
             };
@@ -114,34 +127,41 @@ fn compare(rng: &mut impl Rng) -> SkillItem {
     }
 }
 
-fn who(rng: &mut impl Rng) -> SkillItem {
-    let people: Vec<&str> = NAMES.choose_multiple(rng, 2).copied().collect();
-    let object = OBJECTS.choose(rng).expect("there are some");
-    let verb_idx = by_rank(rng, N_VERBS, 6.0);
-    let is_negated = rng.random_bool(0.5);
+fn who(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
+    let people: Vec<&str> = NAMES.choose_multiple(rng, 4).copied().collect();
+    let objects: Vec<&str> = OBJECTS.choose_multiple(rng, 2).copied().collect();
+    // One sentence, or two of which one is asked about.
+    let n_sentences = rng.random_range(1..=2);
+    let verbs: Vec<usize> = (0..n_sentences).map(|_| purpose.rank(rng, N_VERBS, 3.0)).collect();
+    let sentences: Vec<String> = (0..n_sentences)
+        .map(|of| format!("{} {} {} by {}", people[2 * of], verb(verbs[of]), objects[of], people[2 * of + 1]))
+        .collect();
+    let (asked, is_negated) = (rng.random_range(0..n_sentences), rng.random_bool(0.5));
     let has = if is_negated { "has not" } else { "has" };
-    let verb = verb(verb_idx);
     SkillItem {
-        prompt: format!("{} {verb} {object} by {} . who {has} {object} ? :", people[0], people[1]),
-        choices: people.iter().map(|&name| name.to_owned()).collect(),
-        gold: usize::from(is_taking(verb_idx) == is_negated),
+        prompt: format!("{} . who {has} {} ? :", sentences.join(" . "), objects[asked]),
+        choices: people[..2 * n_sentences].iter().map(|&name| name.to_owned()).collect(),
+        gold: 2 * asked + usize::from(is_taking(verbs[asked]) == is_negated),
     }
 }
 
 fn pattern(rng: &mut impl Rng) -> SkillItem {
     loop {
-        let step =
-            |rng: &mut _| *[-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6].choose(rng).expect("there are some");
-        let steps = [step(rng), step(rng)];
-        let mut numbers = vec![rng.random_range(0..=LARGEST)];
-        for place in 0..4 {
-            numbers.push(numbers[place] + steps[place % 2]);
+        let [start, first, second] = [(); 3].map(|()| rng.random_range(-6..=6));
+        // Two steps in turn, or a step that changes by the same amount each time.
+        let steps = match rng.random_bool(0.5) {
+            true => [first, second, first, second],
+            false => [first, first + second, first + 2 * second, first + 3 * second],
+        };
+        let mut numbers = vec![20 + 3 * start + rng.random_range(0..3)];
+        for step in steps {
+            numbers.push(numbers[numbers.len() - 1] + step);
         }
         let is_word = |number: &i32| (0..=LARGEST).contains(number);
         let gold = numbers[4];
-        let mut options: Vec<i32> =
-            [-3, -2, -1, 1, 2, 3].iter().map(|error| gold + error).filter(is_word).collect();
-        if !numbers.iter().all(is_word) || options.len() < 3 {
+        let mut options: Vec<i32> = [-2, -1, 1, 2].iter().map(|error| gold + error).filter(is_word).collect();
+        // Equal steps would be a case of both rules.
+        if first == second || second == 0 || !numbers.iter().all(is_word) || options.len() < 3 {
             continue;
         }
         options.shuffle(rng);

@@ -41,7 +41,7 @@ pub(crate) fn tiny_task(task: TaskId) -> Option<Vec<TaskExample>> {
         };
         if known.insert(question.clone()) {
             let id = format!("{}#{}", task.name(), examples.len());
-            examples.push(example(task, id, question, answer, &target, subject));
+            examples.push(example(task, id, &question, answer, &target, subject));
         }
     }
     Some(examples)
@@ -50,13 +50,13 @@ pub(crate) fn tiny_task(task: TaskId) -> Option<Vec<TaskExample>> {
 fn example(
     task: TaskId,
     id: String,
-    question: String,
+    question: &str,
     answer: Answer,
     target: &str,
     subject: Option<&str>,
 ) -> TaskExample {
-    let mut example = TaskExample::new(task, id, &question, answer);
-    example.prompt = vec![PromptMessage::user(prompt_of(&question))];
+    let mut example = TaskExample::new(task, id, question, answer);
+    example.prompt = vec![PromptMessage::user(prompt_of(question))];
     // With the space between prompt and completion, which no token stands for.
     example.target = Some(format!(" {target}"));
     example.subject = subject.map(str::to_owned);

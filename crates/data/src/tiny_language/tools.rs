@@ -18,11 +18,11 @@ pub(super) struct Request {
 
 /// Styles of the corpus with their shares in percent.
 const STYLES: [(Style, u32); 5] = [
-    (Style::Bare, 45),
-    (Style::FixedOrder, 15),
-    (Style::AnyOrder, 15),
-    (Style::TwoArguments, 10),
-    (Style::WrongValue, 15),
+    (Style::Bare, 52),
+    (Style::FixedOrder, 14),
+    (Style::AnyOrder, 14),
+    (Style::TwoArguments, 8),
+    (Style::WrongValue, 12),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ pub(super) const KEYS: [&str; 4] = ["color", "object", "to", "at"];
 /// Opening brackets with those that close them.
 pub(super) const BRACKETS: [[&str; 2]; 4] = [["(", ")"], ["[", "]"], ["<<", ">>"], ["/", "\\"]];
 
-const OTHERS: [&str; 47] = [
+const OTHERS: [&str; 46] = [
     ":",
     "?",
     ",",
@@ -49,7 +49,6 @@ const OTHERS: [&str; 47] = [
     "sort",
     "look",
     "say",
-    "times",
     "last",
     "now",
     "is",

@@ -20,7 +20,7 @@ pub(super) const ATTRIBUTES: [Attribute; 4] = [
 
 pub(super) const N_ENTITIES: usize = 120;
 /// Things that science asks about: the others are in facts alone, and rare there.
-pub(super) const N_ASKED: usize = 80;
+pub(super) const N_ASKED: usize = 60;
 pub(super) const N_VERBS: usize = 40;
 
 /// Invented things: a consonant, a vowel, a consonant.
@@ -70,15 +70,29 @@ pub(super) fn is_taking(verb: usize) -> bool {
     Seed::new(0).derive("tiny verb", verb as u64).value().is_multiple_of(2)
 }
 
-/// One of `n`, the probability falling with the rank as `(rank + offset)^-2`: what is said often, and what is rare.
-pub(super) fn by_rank(rng: &mut impl Rng, n: usize, offset: f64) -> usize {
-    let weight = |rank: usize| (rank as f64 + offset).powi(-2);
-    let mut left = rng.random::<f64>() * (0..n).map(weight).sum::<f64>();
-    for rank in 0..n {
-        left -= weight(rank);
-        if left < 0.0 {
-            return rank;
+/// What something is drawn for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A document of the corpus, where much is said often and much is rare.
+    Corpus,
+    /// An item that is scored, where everything is alike.
+    Scoring,
+}
+
+impl Purpose {
+    /// One of `n`. In the corpus the probability falls with the rank as `(rank + offset)^-3`.
+    pub(super) fn rank(self, rng: &mut impl Rng, n: usize, offset: f64) -> usize {
+        if self == Self::Scoring {
+            return rng.random_range(0..n);
         }
+        let weight = |rank: usize| (rank as f64 + offset).powi(-3);
+        let mut left = rng.random::<f64>() * (0..n).map(weight).sum::<f64>();
+        for rank in 0..n {
+            left -= weight(rank);
+            if left < 0.0 {
+                return rank;
+            }
+        }
+        n - 1
     }
-    n - 1
 }
