@@ -163,7 +163,8 @@ fn every_method_takes_two_steps_on_the_shape_of_qwen() {
     study(&dir.path().join("network/model"), &out, &more).run(&mut |_| {}).unwrap();
     for method in StudyMethod::ALL {
         let moved = measured(&out, "science", method)["weights"]["relative"].as_f64().unwrap();
-        assert!(moved > 0.0, "{method} moved the weights by {moved}");
+        // On-policy steps of a random network may find groups without a right answer, and then stand still.
+        assert!(moved > 0.0 || method.is_on_policy(), "{method} moved the weights by {moved}");
     }
 }
 
