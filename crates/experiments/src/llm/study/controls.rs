@@ -85,14 +85,12 @@ fn control_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
         Column::text("Control"),
         Column::text("Arm"),
         Column::number("Learning rate", "", NumberFormat::Significant(2)),
-        Column::number("Epsilon", "", NumberFormat::Significant(1)),
         Column::number("Runs", "", NumberFormat::Fixed(0)),
         Column::number("Sampled", "", NumberFormat::Percent(1)),
-        Column::number("Greedy", "", NumberFormat::Percent(1)),
         Column::number("Drop", "points", NumberFormat::Percent(1)),
         Column::number("Forward KL", "nats", NumberFormat::Fixed(2)),
-        Column::number("Saved against SFT", "points", NumberFormat::Percent(1)),
-        Column::number("Saved against GRPO", "points", NumberFormat::Percent(1)),
+        Column::number("Saved: SFT", "points", NumberFormat::Percent(1)),
+        Column::number("Saved: GRPO", "points", NumberFormat::Percent(1)),
     ];
     let caption = format!(
         "{}: the end of each control. Saved: drop of SFT or GRPO on its frontier of the same repetition at the control's new-task \
@@ -109,10 +107,8 @@ fn control_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
             group.setting.method.title().into(),
             arms.join(", ").into(),
             group.setting.learning_rate.into(),
-            group.setting.epsilon.into(),
             (group.points.len() as f64).into(),
             mean(Point::new_task),
-            mean(|point| point.measured.new_task.greedy),
             mean(Point::forgetting),
             mean(Point::forward_kl),
             saved_against(view, StudyMethod::Sft, &group.points),
