@@ -11,7 +11,7 @@ use crate::llm::study::method::StudyMethod;
 use crate::llm::study::points::Point;
 use crate::llm::study::setting_groups::{by_setting, details};
 use crate::llm::study::task_view::{TaskView, mean_of};
-use crate::llm::study::words::list;
+use crate::llm::study::words::{list, percent};
 
 pub(crate) fn cost_section(views: &[TaskView<'_>], matched: &[Matched]) -> Result<Section> {
     let mut blocks = Vec::new();
@@ -178,9 +178,9 @@ fn unreached(view: &TaskView<'_>) -> Option<String> {
     let out: Vec<String> =
         view.methods.iter().filter(is_out).map(|method| method.title().to_owned()).collect();
     (!out.is_empty()).then(|| {
-        let level = NumberFormat::Percent(0).format(lowest);
+        let level = percent(lowest, 0);
         format!(
-            "{}: {} do not reach even the lowest level, {level} %, in every repetition.",
+            "{}: not even the lowest level, {level} %, is reached in every repetition by {}.",
             view.name,
             list(&out)
         )
