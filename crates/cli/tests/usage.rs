@@ -37,9 +37,15 @@ fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
 #[test]
 fn bad_usage_exits_with_2_and_says_what_there_is() {
     let dir = TempDir::new().unwrap();
-    let cases: [(&[&str], &[&str]); 11] = [
-        (&["reproduce", "partiy"], &["partiy", "parity or theory"]),
-        (&["reproduce", "llm"], &["llm", "not available yet", "parity, theory"]),
+    let cases: [(&[&str], &[&str]); 14] = [
+        (&["reproduce", "partiy"], &["partiy", "parity, llm or theory"]),
+        (&["reproduce", "circuits"], &["circuits", "not available yet", "parity, llm, theory"]),
+        (&["reproduce", "llm", "--preset", "quick"], &["`quick`", "smoke, tiny, tiny-full, small, paper"]),
+        (&["reproduce", "llm", "--procedural"], &["--procedural is of the study parity"]),
+        (
+            &["reproduce", "llm", "--preset", "smoke", "--set", "sweeps.0.learning_rates=[0.0]"],
+            &["`sweeps.learning_rates` is 0", "above 0"],
+        ),
         (&["reproduce", "parity", "--preset", "fast"], &["fast", "smoke, quick, standard, paper"]),
         (&["reproduce", "parity", "--set", "finetune.groups=4"], &["finetune.groups=4", "group_size"]),
         (

@@ -13,7 +13,7 @@ use crate::llm::study::config::NewTaskConfig;
 use crate::llm::study::fine_tune_settings::{fine_tune_settings, task_settings};
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::plan::Setting;
-use crate::llm::study::study::LlmStudy;
+use crate::llm::study::runner::LlmStudy;
 use crate::parity::Estimate;
 
 /// Questions that are looked at.

@@ -128,9 +128,8 @@ fn method_settings(config: &LlmConfig, task: &NewTaskConfig, setting: &Setting) 
 }
 
 fn optimization(preset: Optimization, config: &LlmConfig, setting: &Setting) -> Optimization {
-    let factor = if setting.method.is_lora() { config.training.lora_rate_factor } else { 1.0 };
     let mut optimization = Optimization {
-        learning_rate: setting.learning_rate * factor,
+        learning_rate: setting.peak_rate(config),
         schedule: setting.schedule,
         n_warmup: config.training.n_warmup,
         sequences_per_step: setting.batch_size,

@@ -12,7 +12,7 @@ mod plan;
 mod prior_tasks;
 mod record;
 mod run;
-mod study;
+mod runner;
 mod weight_movement;
 mod yardstick;
 
@@ -47,4 +47,4 @@ pub use method::StudyMethod;
 pub use plan::Setting;
 pub use record::{BenchmarkScore, Measurement, NewTaskScore, PartSeconds, WeightMovement};
 pub use report::{is_llm_study, redraw_llm_report};
-pub use study::{LlmStudy, LlmStudyOptions, LoadBase};
+pub use runner::{LlmStudy, LlmStudyOptions, LoadBase};

@@ -34,6 +34,14 @@ pub struct Setting {
     pub seed_idx: u64,
 }
 
+impl Setting {
+    /// The peak learning rate that the optimizer is given.
+    pub(crate) fn peak_rate(&self, config: &LlmConfig) -> f64 {
+        let factor = if self.method.is_lora() { config.training.lora_rate_factor } else { 1.0 };
+        self.learning_rate * factor
+    }
+}
+
 /// A run that is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PlannedRun {
@@ -87,21 +95,21 @@ fn settings(sweep: &SweepConfig) -> Vec<Setting> {
         seed_idx: 0,
     };
     let seeds: Vec<u64> = (0..sweep.n_seeds).collect();
-    let settings = varied(vec![first], &seeds, |setting, &seed_idx| setting.seed_idx = seed_idx);
-    let settings = varied(settings, &sweep.tasks, |setting, task| setting.task.clone_from(task));
-    let settings = varied(settings, &sweep.methods, |setting, &method| setting.method = method);
-    let settings = varied(settings, &sweep.learning_rates, |setting, &rate| setting.learning_rate = rate);
-    let settings = varied(settings, &sweep.epsilons, |setting, &epsilon| setting.epsilon = epsilon);
-    let settings = varied(settings, &sweep.schedules, |setting, &schedule| setting.schedule = schedule);
-    let settings = varied(settings, &sweep.batch_sizes, |setting, &size| setting.batch_size = size);
-    let settings = varied(settings, &sweep.n_epochs, |setting, &n_epochs| setting.n_epochs = n_epochs);
-    varied(settings, &sweep.n_iterations, |setting, &n_iterations| {
+    let settings = varied(&[first], &seeds, |setting, &seed_idx| setting.seed_idx = seed_idx);
+    let settings = varied(&settings, &sweep.tasks, |setting, task| setting.task.clone_from(task));
+    let settings = varied(&settings, &sweep.methods, |setting, &method| setting.method = method);
+    let settings = varied(&settings, &sweep.learning_rates, |setting, &rate| setting.learning_rate = rate);
+    let settings = varied(&settings, &sweep.epsilons, |setting, &epsilon| setting.epsilon = epsilon);
+    let settings = varied(&settings, &sweep.schedules, |setting, &schedule| setting.schedule = schedule);
+    let settings = varied(&settings, &sweep.batch_sizes, |setting, &size| setting.batch_size = size);
+    let settings = varied(&settings, &sweep.n_epochs, |setting, &n_epochs| setting.n_epochs = n_epochs);
+    varied(&settings, &sweep.n_iterations, |setting, &n_iterations| {
         setting.n_iterations = if setting.method.is_policy_gradient() { n_iterations } else { 1 };
     })
 }
 
 /// Each setting with each value.
-fn varied<V>(settings: Vec<Setting>, values: &[V], set: impl Fn(&mut Setting, &V)) -> Vec<Setting> {
+fn varied<V>(settings: &[Setting], values: &[V], set: impl Fn(&mut Setting, &V)) -> Vec<Setting> {
     let with = |setting: &Setting, value: &V| {
         let mut setting = setting.clone();
         set(&mut setting, value);

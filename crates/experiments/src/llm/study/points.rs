@@ -13,7 +13,7 @@ use crate::llm::study::folder::{
     FAILED, ON_TASKS, SECONDS, StudyConfig, StudyFolder, is_done, read_json, read_measurements,
 };
 use crate::llm::study::method::StudyMethod;
-use crate::llm::study::plan::{Plan, Setting};
+use crate::llm::study::plan::{Plan, PlannedRun, Setting};
 use crate::llm::study::record::{Measurement, PartSeconds};
 
 /// One measured policy of a run.
@@ -25,6 +25,8 @@ pub(crate) struct Point {
     pub run: String,
     /// What was trained.
     pub setting: Setting,
+    /// Its peak learning rate as the optimizer saw it.
+    pub peak_rate: f64,
     /// The sweeps that its run belongs to.
     pub arms: BTreeSet<String>,
     /// Which of the study's bases it started from.
@@ -57,7 +59,7 @@ pub(crate) struct Shift {
 impl Point {
     /// ln(learning rate × steps): what a forecaster knows without any measurement.
     pub(crate) fn log_step(&self) -> f64 {
-        (self.setting.learning_rate * self.measured.step as f64).ln()
+        (self.peak_rate * self.measured.step as f64).ln()
     }
 }
 
@@ -151,7 +153,7 @@ impl Measured {
             seconds: Vec::new(),
             failed: Vec::new(),
         };
-        for (run_idx, run) in plan.runs.into_iter().enumerate() {
+        for (run_idx, run) in plan.runs.iter().enumerate() {
             let path = folder.run(&run.id);
             if is_done(&path) {
                 measured.n_done += 1;
@@ -167,20 +169,15 @@ impl Measured {
                 if !path.join("measurements").is_dir() {
                     continue;
                 }
-                measured.add_run(&path, run_idx, run.setting, run.arms)?;
+                measured.add_run(&path, run_idx, run)?;
             }
         }
         measured.add_stages(folder)?;
         Ok(measured)
     }
 
-    fn add_run(
-        &mut self,
-        path: &Path,
-        run_idx: usize,
-        setting: Setting,
-        arms: BTreeSet<String>,
-    ) -> Result<()> {
+    fn add_run(&mut self, path: &Path, run_idx: usize, run: &PlannedRun) -> Result<()> {
+        let setting = &run.setting;
         let base_idx = setting.seed_idx % self.config.study.base.n_bases;
         let task_idx = self.task_idx(&setting.task).context("a run's task is one of the study")?;
         let base = &self.bases[base_idx as usize][task_idx];
@@ -193,9 +190,10 @@ impl Measured {
             })?;
             self.points.push(Point {
                 run_idx,
-                run: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+                run: run.id.clone(),
                 setting: setting.clone(),
-                arms: arms.clone(),
+                peak_rate: setting.peak_rate(&self.config.study),
+                arms: run.arms.clone(),
                 base_idx,
                 is_last: measured.step == last,
                 forgetting: base_prior - measured.prior_score,

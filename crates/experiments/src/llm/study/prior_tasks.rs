@@ -31,7 +31,7 @@ pub(crate) enum PriorTasks {
     Benchmarks {
         benchmarks: Vec<PriorBenchmark>,
         /// One at a time: it may run programs.
-        judges: Mutex<Judges>,
+        judges: Box<Mutex<Judges>>,
     },
 }
 
@@ -71,7 +71,7 @@ impl PriorTasks {
         let all: Vec<&Task> =
             benchmarks.iter().flat_map(|benchmark| &benchmark.tasks).map(|(task, _)| task).collect();
         let judges = Judges::for_tasks(&all, false).context("written programs cannot be judged here")?;
-        Ok(Self::Benchmarks { benchmarks, judges: Mutex::new(judges) })
+        Ok(Self::Benchmarks { benchmarks, judges: Box::new(Mutex::new(judges)) })
     }
 
     /// What they are called.
