@@ -1,5 +1,7 @@
 //! Section: controls. What else holds a policy near its base, and does it do what RL does?
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use razor_metrics::MeanInterval;
 use razor_report::{Axis, Block, Cell, Column, Figure, Guide, NumberFormat, Section, Series, Table};
@@ -8,6 +10,7 @@ use crate::comparison::{ComparedMethod, ComparedPolicy, Words};
 use crate::llm::study::config::MAIN_ARM;
 use crate::llm::study::epsilon::EPSILON_ARM;
 use crate::llm::study::method::StudyMethod;
+use crate::llm::study::plan::Setting;
 use crate::llm::study::points::{Measured, Point};
 use crate::llm::study::setting_groups::by_setting;
 use crate::llm::study::task_view::{TaskView, mean_of};
@@ -83,16 +86,12 @@ fn control_figure(view: &TaskView<'_>, points: &[&Point]) -> Result<Figure> {
 fn control_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
     let columns = vec![
         Column::text("Control"),
-        Column::text("Arm"),
-        Column::number("Learning rate", "", NumberFormat::Significant(2)),
-        Column::number("Epsilon", "", NumberFormat::Significant(1)),
         Column::number("Runs", "", NumberFormat::Fixed(0)),
         Column::number("Sampled", "", NumberFormat::Percent(1)),
-        Column::number("Greedy", "", NumberFormat::Percent(1)),
         Column::number("Drop", "points", NumberFormat::Percent(1)),
         Column::number("Forward KL", "nats", NumberFormat::Fixed(2)),
-        Column::number("Saved against SFT", "points", NumberFormat::Percent(1)),
-        Column::number("Saved against GRPO", "points", NumberFormat::Percent(1)),
+        Column::number("Saved: SFT", "points", NumberFormat::Percent(1)),
+        Column::number("Saved: GRPO", "points", NumberFormat::Percent(1)),
     ];
     let caption = format!(
         "{}: the end of each control. Saved: drop of SFT or GRPO on its frontier of the same repetition at the control's new-task \
@@ -103,16 +102,10 @@ fn control_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
     let ends: Vec<&Point> = points.iter().copied().filter(|point| point.is_last).collect();
     for group in by_setting(&ends) {
         let mean = |of: fn(&Point) -> f64| Cell::from(mean_of(&group.points, of));
-        let arms: Vec<&str> =
-            group.points[0].arms.iter().map(String::as_str).filter(|arm| *arm != EPSILON_ARM).collect();
         table.push(vec![
-            group.setting.method.title().into(),
-            arms.join(", ").into(),
-            group.setting.learning_rate.into(),
-            group.setting.epsilon.into(),
+            control_name(group.setting, &group.points[0].arms).into(),
             (group.points.len() as f64).into(),
             mean(Point::new_task),
-            mean(|point| point.measured.new_task.greedy),
             mean(Point::forgetting),
             mean(Point::forward_kl),
             saved_against(view, StudyMethod::Sft, &group.points),
@@ -120,6 +113,14 @@ fn control_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
         ]);
     }
     table
+}
+
+/// Method, learning rate, and the arm where it is not the usual one.
+fn control_name(setting: &Setting, arms: &BTreeSet<String>) -> String {
+    let name = format!("{}, {:e}", setting.method.title(), setting.learning_rate);
+    let unusual = arms.iter().map(String::as_str).filter(|arm| !["controls", EPSILON_ARM].contains(arm));
+    let unusual: Vec<&str> = unusual.collect();
+    if unusual.is_empty() { name } else { format!("{name} ({})", unusual.join(", ")) }
 }
 
 fn saved_against(view: &TaskView<'_>, yardstick: StudyMethod, ends: &[&Point]) -> Cell {

@@ -11,7 +11,7 @@ use crate::llm::study::method::StudyMethod;
 use crate::llm::study::points::Point;
 use crate::llm::study::setting_groups::{by_setting, details};
 use crate::llm::study::task_view::{TaskView, mean_of};
-use crate::llm::study::words::list;
+use crate::llm::study::words::{list, percent};
 
 pub(crate) fn cost_section(views: &[TaskView<'_>], matched: &[Matched]) -> Result<Section> {
     let mut blocks = Vec::new();
@@ -27,7 +27,9 @@ pub(crate) fn cost_section(views: &[TaskView<'_>], matched: &[Matched]) -> Resul
         blocks.push(Block::Text(sentence));
         blocks.extend([Block::Figure(frontiers(view)?), Block::Figure(pareto(view)?)]);
         blocks.push(Block::Table(headline_table(view)));
-        blocks.push(Block::Table(drop_table(view, matched)));
+        if !view.levels().is_empty() {
+            blocks.push(Block::Table(drop_table(view, matched)));
+        }
         blocks.push(Block::Table(ends_table(view)));
         blocks.extend(unreached(view).map(Block::Text));
     }
@@ -62,8 +64,11 @@ fn frontiers(view: &TaskView<'_>) -> Result<Figure> {
     let axes = (view.new_task_axis(), Axis::percent("Prior score"));
     let base = Guide::horizontal(view.base_scores().1, "base policy");
     let levels = drawn_levels(view);
-    let (frontiers, methods) = (&view.frontiers, &view.methods);
-    Ok(frontier_figure(frontiers, methods, &levels, Point::prior_task, words.half(), axes, Some(base))?)
+    // A method whose worst repetition stays below the base has no line.
+    let is_drawn = |method: &StudyMethod| view.drop_at(*method, levels[0]).is_some();
+    let methods: Vec<StudyMethod> = view.methods.iter().copied().filter(is_drawn).collect();
+    let prior = Point::prior_task;
+    Ok(frontier_figure(&view.frontiers, &methods, &levels, prior, words.half(), axes, Some(base))?)
 }
 
 fn pareto(view: &TaskView<'_>) -> Result<Figure> {
@@ -173,9 +178,9 @@ fn unreached(view: &TaskView<'_>) -> Option<String> {
     let out: Vec<String> =
         view.methods.iter().filter(is_out).map(|method| method.title().to_owned()).collect();
     (!out.is_empty()).then(|| {
-        let level = NumberFormat::Percent(0).format(lowest);
+        let level = percent(lowest, 0);
         format!(
-            "{}: {} do not reach even the lowest level, {level} %, in every repetition.",
+            "{}: not even the lowest level, {level} %, is reached in every repetition by {}.",
             view.name,
             list(&out)
         )

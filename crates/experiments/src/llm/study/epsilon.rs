@@ -68,8 +68,8 @@ impl Effect {
             None => "not settled, one pair of runs has no interval",
         };
         format!(
-            "{task}, {}: runs end with a drop of {} points at epsilon {small:e} and {} at {large:e}, a difference of {saved} over \
-             {} pairs of runs: {answer}.",
+            "{task}, {}: runs end with a drop of {} points at epsilon {small:e} and {} at {large:e}, a difference of {saved} \
+             (pairs of runs: {}): {answer}.",
             self.method.title(),
             interval_words(self.drops.0, None),
             interval_words(self.drops.1, None),
@@ -153,11 +153,11 @@ fn ends_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
         Column::number("Sampled", "", NumberFormat::Percent(1)),
         Column::number("Drop", "points", NumberFormat::Percent(1)),
         Column::number("Forward KL", "nats", NumberFormat::Fixed(2)),
-        Column::number("Relative weight change", "", NumberFormat::Percent(2)),
+        Column::number("‖Δθ‖/‖θ₀‖", "", NumberFormat::Percent(2)),
         Column::number("Lowest tenth", "", NumberFormat::Fixed(2)),
     ]);
     let caption = format!(
-        "{}: the end of runs by epsilon, mean over repetitions. Relative weight change is ‖Δθ‖/‖θ₀‖. Lowest tenth: movement of \
+        "{}: the end of runs by epsilon, mean over repetitions. Lowest tenth: movement of \
          the tenth of the weights with the smallest new-task gradient, over that of all weights (root mean squares).",
         view.name
     );

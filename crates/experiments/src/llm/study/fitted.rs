@@ -1,10 +1,15 @@
 //! How well one quantity predicts forgetting, for some of the policies of a task.
 
+use std::collections::BTreeSet;
+
 use razor_metrics::{QuadraticFit, RunBootstrap, spearman};
 use razor_report::Cell;
 
 use crate::comparison::{Resampling, scatter};
 use crate::llm::study::points::Point;
+
+/// Runs below which there is no interval: half of the resamples of two runs hold one of them alone.
+const LEAST_RUNS: usize = 3;
 
 /// A figure and its 95 % interval over runs; missing where too few policies or runs define it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -58,8 +63,8 @@ fn over_runs(
     statistic: impl Fn(&[f64]) -> Option<f64>,
 ) -> Figure {
     let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
-    let interval =
-        RunBootstrap::new(&runs, n_resamples, seed).ok().and_then(|runs| runs.interval(&statistic));
+    let bootstrap = RunBootstrap::new(&runs, n_resamples, seed).ok().filter(|_| n_runs(points) >= LEAST_RUNS);
+    let interval = bootstrap.and_then(|runs| runs.interval(&statistic));
     Figure {
         value: statistic(&vec![1.0; points.len()]),
         interval: interval.map(|interval| (interval.low, interval.high)),
@@ -68,5 +73,5 @@ fn over_runs(
 
 /// Runs among policies.
 pub(crate) fn n_runs(points: &[&Point]) -> usize {
-    points.iter().map(|point| point.run_idx).collect::<std::collections::BTreeSet<usize>>().len()
+    points.iter().map(|point| point.run_idx).collect::<BTreeSet<usize>>().len()
 }

@@ -86,7 +86,7 @@ fn scatter_figure(view: &TaskView<'_>) -> Result<Figure> {
         "One point per measured policy; quadratic fit of all methods with its 95 % band over runs.",
     );
     let axes = (
-        Axis::linear("Forward KL(π₀‖π) on new-task prompts", "nats per completion"),
+        Axis::linear("Forward KL(π₀‖π), nats per completion", ""),
         Axis::points("Forgetting (drop of the prior score)"),
     );
     let fitted = ("Quadratic fit", view.points.as_slice());

@@ -125,7 +125,7 @@ impl<'a> TaskView<'a> {
 
     /// The axis of every comparison.
     pub(crate) fn new_task_axis(&self) -> Axis {
-        Axis::percent(format!("New-task accuracy on {}, sampled at temperature 1", self.name))
+        Axis::percent(format!("Accuracy on {} at temperature 1", self.name))
     }
 }
 

@@ -14,12 +14,25 @@ pub(crate) fn time_section(measured: &Measured) -> Section {
              workers. The only figures on this page that two equal studies do not share."
                 .to_owned(),
         ],
-        blocks: vec![if measured.seconds.is_empty() {
-            Block::Text("No run is finished.".to_owned())
-        } else {
-            Block::Table(time_table(measured))
-        }],
+        blocks: vec![
+            if measured.seconds.is_empty() {
+                Block::Text("No run is finished.".to_owned())
+            } else {
+                Block::Table(time_table(measured))
+            },
+            Block::Table(failed_table(measured)),
+        ],
     }
+}
+
+/// Runs that ended early; without rows where there are none.
+fn failed_table(measured: &Measured) -> Table {
+    let columns = vec![Column::text("Run"), Column::text("Why it ended")];
+    let mut table = Table::new("failed", "Runs that ended before their last step.", columns);
+    for (run, reason) in &measured.failed {
+        table.push(vec![run.as_str().into(), reason.as_str().into()]);
+    }
+    table
 }
 
 fn time_table(measured: &Measured) -> Table {

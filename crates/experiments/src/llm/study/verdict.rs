@@ -20,13 +20,21 @@ pub(crate) fn verdict(
     gates: &[Gate],
     residuals: &[Residual],
 ) -> Vec<String> {
-    let mut sentences = vec![headline(views)];
+    let mut sentences = vec![lead(views).to_owned()];
+    sentences.extend(views.iter().map(headline));
     sentences.extend(views.iter().filter_map(|view| law(view, residuals)));
     sentences.extend(views.iter().flat_map(|view| {
         effects(view).into_iter().map(|effect| effect.sentence(view.name)).collect::<Vec<_>>()
     }));
     if !gates.is_empty() {
         sentences.push(tally(gates));
+    }
+    if !measured.failed.is_empty() {
+        sentences.push(format!(
+            "{} of {} runs ended early, because they diverged or had nothing to learn from; what they measured before that is in.",
+            measured.failed.len(),
+            measured.n_runs
+        ));
     }
     if measured.n_done < measured.n_runs {
         let (done, all) = (measured.n_done, measured.n_runs);
@@ -42,15 +50,19 @@ pub(crate) fn verdict(
     sentences
 }
 
-fn headline(views: &[TaskView<'_>]) -> String {
-    let of = |view: &TaskView<'_>| match Contrast::highest(view) {
+fn headline(view: &TaskView<'_>) -> String {
+    match Contrast::highest(view) {
         Some(contrast) => contrast.sentence(view.name),
         None => format!("{}: open, SFT and GRPO reach no new-task accuracy in common.", view.name),
-    };
+    }
+}
+
+/// The answer over all tasks.
+fn lead(views: &[TaskView<'_>]) -> &'static str {
     let found: Vec<Option<bool>> =
         views.iter().filter_map(Contrast::highest).map(|contrast| contrast.answer()).collect();
     let count = |answer: Option<bool>| found.iter().filter(|other| **other == answer).count();
-    let lead = match (count(Some(true)), count(Some(false)), views.len()) {
+    match (count(Some(true)), count(Some(false)), views.len()) {
         (yes, _, all) if yes == all && all > 0 => {
             "GRPO forgets less than SFT at equal new-task accuracy on every task."
         }
@@ -63,10 +75,11 @@ fn headline(views: &[TaskView<'_>]) -> String {
         (_, 0, _) => {
             "GRPO forgets less than SFT at equal new-task accuracy on some tasks; on the others it is not settled."
         }
+        (0, _, _) => {
+            "GRPO forgets more than SFT at equal new-task accuracy on some tasks; on the others it is not settled."
+        }
         _ => "Whether GRPO forgets less than SFT depends on the task.",
-    };
-    let each: Vec<String> = views.iter().map(of).collect();
-    format!("{lead} {}", each.join(" "))
+    }
 }
 
 fn law(view: &TaskView<'_>, residuals: &[Residual]) -> Option<String> {
@@ -86,13 +99,16 @@ fn law(view: &TaskView<'_>, residuals: &[Residual]) -> Option<String> {
         r2.iter().filter_map(|(method, figure)| Some(((*method)?, figure.value?))).collect();
     let ascending = |a: &&(StudyMethod, f64), b: &&(StudyMethod, f64)| a.1.total_cmp(&b.1);
     if let (Some(low), Some(high)) = (own.iter().min_by(ascending), own.iter().max_by(ascending)) {
-        text += &format!(
-            " and from {:.2} ({}) to {:.2} ({}) within one",
-            low.1,
-            low.0.title(),
-            high.1,
-            high.0.title()
-        );
+        text += &match own.len() {
+            1 => format!(" and {:.2} within {}", low.1, low.0.title()),
+            _ => format!(
+                " and from {:.2} ({}) to {:.2} ({}) within one",
+                low.1,
+                low.0.title(),
+                high.1,
+                high.0.title()
+            ),
+        };
     }
     let is_off = |row: &&Residual| row.task == view.name && (row.mean_low > 0.0 || row.mean_high < 0.0);
     let off: Vec<String> = residuals
@@ -132,9 +148,9 @@ fn rivals(view: &TaskView<'_>) -> String {
     }
     let part = |names: &[String], what: &str| (!names.is_empty()).then(|| format!("{what} {}", list(names)));
     let parts =
-        [part(&better, "worse than"), part(&worse, "better than"), part(&open, "not settled against")];
+        [part(&better, "worse than"), part(&worse, "better than"), part(&open, "not told apart from")];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    format!("As a predictor it is {}.", parts.join(", "))
+    format!("Beside what else needs no old data it is {}.", parts.join("; "))
 }
 
 fn tally(gates: &[Gate]) -> String {
