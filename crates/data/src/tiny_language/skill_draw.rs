@@ -49,30 +49,46 @@ fn numbers(n: usize, rng: &mut impl Rng) -> Vec<i32> {
 }
 
 fn reverse(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
-    let n = length(5..=20, rng, purpose);
+    let n = length(5..=18, rng, purpose);
     let mut letters = letters(n, rng);
-    let prompt = format!("rev {} :", letters.join(" "));
+    let prompt = format!("rev {}", letters.join(" "));
     letters.reverse();
-    written(prompt, letters.join(" "))
+    if rng.random_bool(0.4) {
+        return written(format!("{prompt} :"), letters.join(" "));
+    }
+    let left_out = *letters.choose(rng).expect("there are some");
+    letters.retain(|letter| *letter != left_out);
+    if letters.is_empty() {
+        return reverse(rng, purpose);
+    }
+    written(format!("{prompt} not {left_out} :"), letters.join(" "))
 }
 
 fn sort(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
-    let n = length(5..=16, rng, purpose);
-    let mut numbers = numbers(n, rng);
-    let prompt = format!("sort {} :", joined(&numbers));
-    numbers.sort_unstable();
+    if rng.random_bool(0.4) {
+        let mut numbers = numbers(length(5..=14, rng, purpose), rng);
+        let prompt = format!("sort {} :", joined(&numbers));
+        numbers.sort_unstable();
+        return written(prompt, joined(&numbers));
+    }
+    let mut numbers = numbers(length(2..=7, rng, purpose), rng);
+    let near = rng.random_range(0..=LARGEST);
+    let prompt = format!("sort {} by {near} :", joined(&numbers));
+    numbers.sort_unstable_by_key(|number| ((number - near).abs(), *number));
     written(prompt, joined(&numbers))
 }
 
 fn look_up(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
-    let n = length(1..=8, rng, purpose);
+    let n = length(2..=9, rng, purpose);
     let mut keys = LETTERS;
     keys.shuffle(rng);
-    let values = numbers(n, rng);
-    let pairs: Vec<String> = keys.iter().zip(&values).map(|(key, value)| format!("{key} {value}")).collect();
-    let asked = rng.random_range(0..n);
-    // The answer follows the key that is asked for, as it does in its pair.
-    written(format!("look {} ; {}", pairs.join(" , "), keys[asked]), values[asked].to_string())
+    let mut pairs: Vec<(&str, i32)> = keys.into_iter().zip(numbers(n, rng)).collect();
+    let text = |pairs: &[(&str, i32)]| {
+        pairs.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(" , ")
+    };
+    let prompt = format!("look {} :", text(&pairs));
+    pairs.sort_unstable();
+    written(prompt, text(&pairs))
 }
 
 fn repeat(rng: &mut impl Rng) -> SkillItem {
@@ -114,12 +130,12 @@ fn fact(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
 
 fn compare(rng: &mut impl Rng) -> SkillItem {
     loop {
-        let [one, two, three] = [(); 3].map(|()| rng.random_range(1..=20));
-        let difference = *[-3, -2, -1, 1, 2, 3].choose(rng).expect("there are some");
-        let four = one + two - three - difference;
-        if (1..=20).contains(&four) {
+        let [one, two, three, four] = [(); 4].map(|()| rng.random_range(1..=13));
+        let difference = *[-2, -1, 1, 2].choose(rng).expect("there are some");
+        let five = one + two + three - four - difference;
+        if (1..=20).contains(&five) {
             return SkillItem {
-                prompt: format!("is {one} + {two} > {three} + {four} ? :"),
+                prompt: format!("is {one} + {two} + {three} > {four} + {five} ? :"),
                 choices: ["yes", "no"].map(str::to_owned).to_vec(),
                 gold: usize::from(difference < 0),
             };
