@@ -18,7 +18,7 @@ pub enum TinySkill {
     Reverse,
     /// Numbers from the smallest, or from the nearest to one that is given.
     Sort,
-    /// Keys with their values in the order of the keys.
+    /// Keys with their values in the order of the keys, or of the values.
     LookUp,
     /// Letters, each as often as it is said.
     Repeat,
@@ -26,7 +26,7 @@ pub enum TinySkill {
     Brackets,
     /// Properties of things, many of them rare in the corpus.
     Facts,
-    /// Whether a sum is larger than another.
+    /// Whether one letter is there more often than another.
     Compare,
     /// Who has an object, by verbs that are rare in the corpus, with negation and other objects.
     Who,

@@ -86,9 +86,13 @@ fn look_up(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
     let text = |pairs: &[(&str, i32)]| {
         pairs.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(" , ")
     };
-    let prompt = format!("look {} :", text(&pairs));
+    let prompt = format!("look {}", text(&pairs));
+    if rng.random_bool(0.5) {
+        pairs.sort_unstable_by_key(|(_, value)| *value);
+        return written(format!("{prompt} ? :"), text(&pairs));
+    }
     pairs.sort_unstable();
-    written(prompt, text(&pairs))
+    written(format!("{prompt} :"), text(&pairs))
 }
 
 fn repeat(rng: &mut impl Rng) -> SkillItem {
@@ -129,17 +133,17 @@ fn fact(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
 }
 
 fn compare(rng: &mut impl Rng) -> SkillItem {
-    loop {
-        let [one, two, three, four] = [(); 4].map(|()| rng.random_range(1..=13));
-        let difference = *[-2, -1, 1, 2].choose(rng).expect("there are some");
-        let five = one + two + three - four - difference;
-        if (1..=20).contains(&five) {
-            return SkillItem {
-                prompt: format!("is {one} + {two} + {three} > {four} + {five} ? :"),
-                choices: ["yes", "no"].map(str::to_owned).to_vec(),
-                gold: usize::from(difference < 0),
-            };
-        }
+    let two: Vec<&str> = LETTERS.choose_multiple(rng, 2).copied().collect();
+    let (one, other) = (two[0], two[1]);
+    // How often the one is there, and how much more often than the other.
+    let (n, difference) = (rng.random_range(4..=11), *[-2, -1, 1, 2].choose(rng).expect("there are some"));
+    let mut there = vec![one; n];
+    there.extend(vec![other; n.saturating_add_signed(-difference)]);
+    there.shuffle(rng);
+    SkillItem {
+        prompt: format!("is {one} > {other} ? {} :", there.join(" ")),
+        choices: ["yes", "no"].map(str::to_owned).to_vec(),
+        gold: usize::from(difference < 0),
     }
 }
 
