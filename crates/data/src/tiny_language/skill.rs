@@ -14,11 +14,11 @@ use crate::tiny_language::world::Purpose;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TinySkill {
-    /// Letters in reverse.
+    /// Letters in reverse, without one of them where that is asked.
     Reverse,
-    /// Numbers in order.
+    /// Numbers from the smallest, or from the nearest to one that is given.
     Sort,
-    /// The value of a key among several.
+    /// Keys with their values in the order of the keys, or of the values.
     LookUp,
     /// Letters, each as often as it is said.
     Repeat,
@@ -26,7 +26,7 @@ pub enum TinySkill {
     Brackets,
     /// Properties of things, many of them rare in the corpus.
     Facts,
-    /// Whether a sum is larger than a number.
+    /// Whether one letter is there more often than another.
     Compare,
     /// Who has an object, by verbs that are rare in the corpus, with negation and other objects.
     Who,

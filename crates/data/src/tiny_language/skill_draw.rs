@@ -49,30 +49,50 @@ fn numbers(n: usize, rng: &mut impl Rng) -> Vec<i32> {
 }
 
 fn reverse(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
-    let n = length(5..=20, rng, purpose);
+    let n = length(5..=18, rng, purpose);
     let mut letters = letters(n, rng);
-    let prompt = format!("rev {} :", letters.join(" "));
+    let prompt = format!("rev {}", letters.join(" "));
     letters.reverse();
-    written(prompt, letters.join(" "))
+    if rng.random_bool(0.4) {
+        return written(format!("{prompt} :"), letters.join(" "));
+    }
+    let left_out = *letters.choose(rng).expect("there are some");
+    letters.retain(|letter| *letter != left_out);
+    if letters.is_empty() {
+        return reverse(rng, purpose);
+    }
+    written(format!("{prompt} not {left_out} :"), letters.join(" "))
 }
 
 fn sort(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
-    let n = length(5..=16, rng, purpose);
-    let mut numbers = numbers(n, rng);
-    let prompt = format!("sort {} :", joined(&numbers));
-    numbers.sort_unstable();
+    if rng.random_bool(0.4) {
+        let mut numbers = numbers(length(5..=14, rng, purpose), rng);
+        let prompt = format!("sort {} :", joined(&numbers));
+        numbers.sort_unstable();
+        return written(prompt, joined(&numbers));
+    }
+    let mut numbers = numbers(length(2..=7, rng, purpose), rng);
+    let near = rng.random_range(0..=LARGEST);
+    let prompt = format!("sort {} by {near} :", joined(&numbers));
+    numbers.sort_unstable_by_key(|number| ((number - near).abs(), *number));
     written(prompt, joined(&numbers))
 }
 
 fn look_up(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
-    let n = length(1..=8, rng, purpose);
+    let n = length(2..=9, rng, purpose);
     let mut keys = LETTERS;
     keys.shuffle(rng);
-    let values = numbers(n, rng);
-    let pairs: Vec<String> = keys.iter().zip(&values).map(|(key, value)| format!("{key} {value}")).collect();
-    let asked = rng.random_range(0..n);
-    // The answer follows the key that is asked for, as it does in its pair.
-    written(format!("look {} ; {}", pairs.join(" , "), keys[asked]), values[asked].to_string())
+    let mut pairs: Vec<(&str, i32)> = keys.into_iter().zip(numbers(n, rng)).collect();
+    let text = |pairs: &[(&str, i32)]| {
+        pairs.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(" , ")
+    };
+    let prompt = format!("look {}", text(&pairs));
+    if rng.random_bool(0.5) {
+        pairs.sort_unstable_by_key(|(_, value)| *value);
+        return written(format!("{prompt} ? :"), text(&pairs));
+    }
+    pairs.sort_unstable();
+    written(format!("{prompt} :"), text(&pairs))
 }
 
 fn repeat(rng: &mut impl Rng) -> SkillItem {
@@ -113,17 +133,17 @@ fn fact(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
 }
 
 fn compare(rng: &mut impl Rng) -> SkillItem {
-    loop {
-        let [one, two, three] = [(); 3].map(|()| rng.random_range(1..=20));
-        let difference = *[-3, -2, -1, 1, 2, 3].choose(rng).expect("there are some");
-        let four = one + two - three - difference;
-        if (1..=20).contains(&four) {
-            return SkillItem {
-                prompt: format!("is {one} + {two} > {three} + {four} ? :"),
-                choices: ["yes", "no"].map(str::to_owned).to_vec(),
-                gold: usize::from(difference < 0),
-            };
-        }
+    let two: Vec<&str> = LETTERS.choose_multiple(rng, 2).copied().collect();
+    let (one, other) = (two[0], two[1]);
+    // How often the one is there, and how much more often than the other.
+    let (n, difference) = (rng.random_range(4..=11), *[-2, -1, 1, 2].choose(rng).expect("there are some"));
+    let mut there = vec![one; n];
+    there.extend(vec![other; n.saturating_add_signed(-difference)]);
+    there.shuffle(rng);
+    SkillItem {
+        prompt: format!("is {one} > {other} ? {} :", there.join(" ")),
+        choices: ["yes", "no"].map(str::to_owned).to_vec(),
+        gold: usize::from(difference < 0),
     }
 }
 
