@@ -7,8 +7,9 @@ use crate::tiny_language::vocabulary::LARGEST;
 
 /// Numbers of a sum.
 const N_TERMS: usize = 4;
-/// One completion in this many of the corpus has a wrong step.
+/// One completion in this many of the corpus has a wrong step, or is a wrong answer without any.
 const WRONG_ONE_IN: u32 = 4;
+const WRONG_DIRECT_ONE_IN: u32 = 2;
 
 /// A sum whose results from left to right are all words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +20,12 @@ pub(super) struct Sum {
 
 /// Styles of the corpus with their shares in percent.
 const STYLES: [(Style, u32); 6] = [
-    (Style::Direct, 54),
-    (Style::LeftToRight, 14),
+    (Style::Direct, 50),
+    (Style::LeftToRight, 16),
     (Style::RightToLeft, 6),
     (Style::PlusFirst, 6),
     (Style::Totals, 10),
-    (Style::Words, 10),
+    (Style::Words, 12),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +80,7 @@ impl Sum {
         format!("{text} #### {total}")
     }
 
-    /// A completion of the corpus, one in four of them with a wrong step.
+    /// A completion of the corpus.
     pub(super) fn completion(&self, rng: &mut impl Rng) -> String {
         let (style, _) = STYLES.choose_weighted(rng, |(_, share)| *share).expect("shares are positive");
         let terms = match style {
@@ -87,7 +88,8 @@ impl Sum {
             Style::PlusFirst => self.plus_first().unwrap_or(self.terms),
             _ => self.terms,
         };
-        let wrong = rng.random_ratio(1, WRONG_ONE_IN);
+        let one_in = if *style == Style::Direct { WRONG_DIRECT_ONE_IN } else { WRONG_ONE_IN };
+        let wrong = rng.random_ratio(1, one_in);
         let totals = if wrong { wrong_totals(&terms, rng) } else { totals(&terms) };
         let totals = totals.expect("orders that leave the range are not taken");
         let answer = totals[N_TERMS - 1];

@@ -26,7 +26,7 @@ pub enum TinySkill {
     Brackets,
     /// Properties of things, many of them rare in the corpus.
     Facts,
-    /// Whether one letter is there more often than another.
+    /// Whether a sum is larger than another.
     Compare,
     /// Who has an object, by verbs that are rare in the corpus, with negation and other objects.
     Who,

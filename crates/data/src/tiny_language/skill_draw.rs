@@ -133,17 +133,17 @@ fn fact(rng: &mut impl Rng, purpose: Purpose) -> SkillItem {
 }
 
 fn compare(rng: &mut impl Rng) -> SkillItem {
-    let two: Vec<&str> = LETTERS.choose_multiple(rng, 2).copied().collect();
-    let (one, other) = (two[0], two[1]);
-    // How often the one is there, and how much more often than the other.
-    let (n, difference) = (rng.random_range(4..=11), *[-2, -1, 1, 2].choose(rng).expect("there are some"));
-    let mut there = vec![one; n];
-    there.extend(vec![other; n.saturating_add_signed(-difference)]);
-    there.shuffle(rng);
-    SkillItem {
-        prompt: format!("is {one} > {other} ? {} :", there.join(" ")),
-        choices: ["yes", "no"].map(str::to_owned).to_vec(),
-        gold: usize::from(difference < 0),
+    loop {
+        let [one, two, three] = [(); 3].map(|()| rng.random_range(1..=20));
+        let difference = *[-2, -1, 1, 2].choose(rng).expect("there are some");
+        let four = one + two - three - difference;
+        if (1..=20).contains(&four) {
+            return SkillItem {
+                prompt: format!("is {one} + {two} > {three} + {four} ? :"),
+                choices: ["yes", "no"].map(str::to_owned).to_vec(),
+                gold: usize::from(difference < 0),
+            };
+        }
     }
 }
 
