@@ -183,6 +183,12 @@ fn ends<'a>(points: &[&'a Point]) -> Vec<&'a Point> {
     points.iter().copied().filter(|point| point.is_last).collect()
 }
 
+/// Movement against tenth of the weights, by method.
+struct Curves {
+    epsilon: f64,
+    curves: Vec<(StudyMethod, Vec<(f64, f64)>)>,
+}
+
 /// Movement by gradient, one figure per epsilon, all on the same axes.
 fn gradient_figures(view: &TaskView<'_>, points: &[&Point]) -> Result<Vec<Figure>> {
     let ends = ends(points);
@@ -201,17 +207,18 @@ fn gradient_figures(view: &TaskView<'_>, points: &[&Point]) -> Result<Vec<Figure
             .collect()
     };
     let methods = Measured::methods(&ends);
-    let all: Vec<(f64, Vec<(StudyMethod, Vec<(f64, f64)>)>)> = epsilons(&ends)
-        .into_iter()
-        .map(|epsilon| (epsilon, methods.iter().map(|&method| (method, curve(epsilon, method))).collect()))
-        .collect();
+    let at = |epsilon: f64| Curves {
+        epsilon,
+        curves: methods.iter().map(|&method| (method, curve(epsilon, method))).collect(),
+    };
+    let all: Vec<Curves> = epsilons(&ends).into_iter().map(at).collect();
     let values = || {
-        let curves = all.iter().flat_map(|(_, curves)| curves);
+        let curves = all.iter().flat_map(|at| &at.curves);
         curves.flat_map(|(_, curve)| curve).map(|(_, movement)| *movement).filter(|value| *value > 0.0)
     };
     let Some(low) = values().reduce(f64::min) else { return Ok(vec![]) };
     let high = values().fold(low, f64::max);
-    let figures = all.into_iter().enumerate().map(|(idx, (epsilon, curves))| {
+    let figures = all.into_iter().enumerate().map(|(idx, Curves { epsilon, curves })| {
         let words = Words::new(
             view.file(&format!("movement_by_gradient_{}", idx + 1)),
             format!("{}: what moved at epsilon {epsilon:e}", view.name),
@@ -268,8 +275,11 @@ fn law_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
     table
 }
 
+/// What a policy's record says of its distance from the base.
+type Distance = fn(&Point) -> f64;
+
 /// The three KLs, by the prompts they are measured on.
-const DIVERGENCES: [(&str, fn(&Point) -> f64); 3] = [
+const DIVERGENCES: [(&str, Distance); 3] = [
     ("new-task prompts", |point| point.shift.kl_reference_to_policy),
     ("prior prompts", |point| point.measured.kl_on_prior_prompts),
     ("random prompts", |point| point.measured.kl_on_random_prompts),
