@@ -67,10 +67,9 @@ fn retention(math: Option<&TaskView<'_>>) -> Gate {
     let is_wanted = |point: &Point| {
         point.setting.method == StudyMethod::Grpo && is_near(point.setting.learning_rate, 3e-4)
     };
-    let points = math.map(|view| view.ends()).unwrap_or_default();
-    of_ends("L4", claim, points.into_iter().filter(|point| is_wanted(point)).collect(), |score, drop| {
-        score >= 0.85 && drop <= 0.015
-    })
+    let mut ends = math.map(TaskView::ends).unwrap_or_default();
+    ends.retain(|end| is_wanted(end));
+    of_ends("L4", claim, &ends, |score, drop| score >= 0.85 && drop <= 0.015)
 }
 
 fn cost(math: Option<&TaskView<'_>>) -> Gate {
@@ -82,16 +81,16 @@ fn cost(math: Option<&TaskView<'_>>) -> Gate {
             && is_near(point.setting.learning_rate, 1e-3)
             && is_near(point.setting.epsilon, 1e-4)
     };
-    let points = math.map(|view| {
+    let ends: Option<Vec<&Point>> = math.map(|view| {
         let of_task = view.measured.points.iter().filter(|point| point.setting.task == view.name);
         of_task.filter(is_wanted).collect()
     });
-    of_ends("L5", claim, points.unwrap_or_default(), |score, drop| score >= 0.85 && drop >= 0.03)
+    of_ends("L5", claim, &ends.unwrap_or_default(), |score, drop| score >= 0.85 && drop >= 0.03)
 }
 
 /// A claim about new-task score and drop at the end of runs: on their mean, and for each run.
-fn of_ends(id: &str, claim: &str, ends: Vec<&Point>, holds: impl Fn(f64, f64) -> bool) -> Gate {
-    let means = mean_of(&ends, Point::new_task).zip(mean_of(&ends, Point::forgetting));
+fn of_ends(id: &str, claim: &str, ends: &[&Point], holds: impl Fn(f64, f64) -> bool) -> Gate {
+    let means = mean_of(ends, Point::new_task).zip(mean_of(ends, Point::forgetting));
     let each: Vec<String> = ends
         .iter()
         .map(|end| format!("{} % with {}", percent(end.new_task(), 1), points(end.forgetting)))
