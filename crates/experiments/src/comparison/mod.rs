@@ -9,6 +9,7 @@ mod law;
 mod matched;
 mod policy;
 mod predictors;
+mod tally;
 
 pub(crate) use figures::{
     Words, frontier_figure, law_figure, pareto_figure, predictor_figure, residual_figure,
@@ -18,6 +19,7 @@ pub(crate) use law::{Law, held_out_table};
 pub(crate) use matched::{MatchLevels, matched_rows};
 pub(crate) use policy::{ComparedMethod, ComparedPolicy};
 pub(crate) use predictors::{Candidate, FORWARD_KL, fit_predictors, scatter};
+pub(crate) use tally::gate_sentence;
 
 use razor_core::Seed;
 

@@ -3,7 +3,7 @@
 use razor_data::Provenance;
 use razor_report::{Gate, Predictor, Residual};
 
-use crate::comparison::{ComparedPolicy, FORWARD_KL, Frontiers};
+use crate::comparison::{ComparedPolicy, FORWARD_KL, Frontiers, gate_sentence};
 use crate::parity::gates::percent;
 use crate::parity::method::{Method, title_of};
 use crate::parity::points::{Measured, Point};
@@ -21,19 +21,7 @@ pub(crate) fn verdict(
     residuals: &[Residual],
 ) -> Vec<String> {
     let mut sentences = vec![retention(measured, frontiers), law(predictors, residuals)];
-    let failed: Vec<&str> =
-        gates.iter().filter(|gate| gate.pass == Some(false)).map(|gate| gate.id.as_str()).collect();
-    let open: Vec<&str> =
-        gates.iter().filter(|gate| gate.pass.is_none()).map(|gate| gate.id.as_str()).collect();
-    let n_passed = gates.len() - failed.len() - open.len();
-    let mut tally = format!("{n_passed} of {} gates hold", gates.len());
-    if !failed.is_empty() {
-        tally += &format!("; {} failed", failed.join(", "));
-    }
-    if !open.is_empty() {
-        tally += &format!("; {} could not be judged", open.join(", "));
-    }
-    sentences.push(format!("{tally}."));
+    sentences.push(gate_sentence(gates));
     if measured.n_done < measured.n_runs {
         let (done, all) = (measured.n_done, measured.n_runs);
         sentences.push(format!("Only {done} of {all} runs are done: these figures will change."));

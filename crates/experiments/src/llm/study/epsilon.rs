@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use razor_metrics::MeanInterval;
-use razor_report::{Axis, Block, Cell, Column, Figure, NumberFormat, Section, Series, Table};
+use razor_report::{Block, Cell, Column, NumberFormat, Section, Table};
 
-use crate::comparison::{ComparedMethod, ComparedPolicy, Words};
+use crate::comparison::ComparedPolicy;
 use crate::llm::study::fitted::{n_runs, quadratic_r2, rank_correlation};
+use crate::llm::study::gradient_movement::{gradient_figures, lowest_tenth};
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::plan::Setting;
 use crate::llm::study::points::{Measured, Point};
-use crate::llm::study::record::WeightMovement;
 use crate::llm::study::setting_groups::by_setting;
 use crate::llm::study::task_view::{TaskView, mean_of};
 use crate::llm::study::words::interval_words;
@@ -26,7 +26,9 @@ pub(crate) fn epsilon_section(views: &[TaskView<'_>]) -> Result<Section> {
         }
         blocks.extend(effects(view).iter().map(|effect| Block::Text(effect.sentence(view.name))));
         blocks.push(Block::Table(ends_table(view, &points)));
-        blocks.extend(gradient_figures(view, &points)?.into_iter().map(Block::Figure));
+        blocks.extend(
+            gradient_figures(view, &ends(&points), &epsilons(&points))?.into_iter().map(Block::Figure),
+        );
         blocks.push(Block::Table(law_table(view, &points)));
         blocks.push(Block::Table(sight_table(view, &points)));
         blocks.push(Block::Table(divergence_table(view, &points)));
@@ -117,18 +119,6 @@ fn epsilons(points: &[&Point]) -> Vec<f64> {
     epsilons
 }
 
-/// Movement by tenth of the gradient, over the root mean square of all weights; empty where it was not measured.
-fn relative_to_mean(weights: &WeightMovement) -> Vec<f64> {
-    let tenths = &weights.by_gradient;
-    let squares: f64 = tenths.iter().map(|movement| movement * movement).sum();
-    let overall = (squares / tenths.len() as f64).sqrt();
-    if overall > 0.0 { tenths.iter().map(|movement| movement / overall).collect() } else { vec![] }
-}
-
-fn lowest_tenth(point: &Point) -> Option<f64> {
-    relative_to_mean(&point.measured.weights).first().copied()
-}
-
 fn setting_columns() -> Vec<Column> {
     vec![
         Column::text("Method"),
@@ -183,65 +173,6 @@ fn ends<'a>(points: &[&'a Point]) -> Vec<&'a Point> {
     points.iter().copied().filter(|point| point.is_last).collect()
 }
 
-/// Movement against tenth of the weights, by method.
-struct Curves {
-    epsilon: f64,
-    curves: Vec<(StudyMethod, Vec<(f64, f64)>)>,
-}
-
-/// Movement by gradient, one figure per epsilon, all on the same axes.
-fn gradient_figures(view: &TaskView<'_>, points: &[&Point]) -> Result<Vec<Figure>> {
-    let ends = ends(points);
-    let curve = |epsilon: f64, method: StudyMethod| -> Vec<(f64, f64)> {
-        let own = ends.iter().filter(|end| end.setting.method == method && end.setting.epsilon == epsilon);
-        let curves: Vec<Vec<f64>> = own
-            .map(|end| relative_to_mean(&end.measured.weights))
-            .filter(|curve| !curve.is_empty())
-            .collect();
-        let n_tenths = curves.iter().map(Vec::len).min().unwrap_or(0);
-        (0..n_tenths)
-            .map(|tenth| {
-                let sum: f64 = curves.iter().map(|curve| curve[tenth]).sum();
-                (tenth as f64 + 1.0, sum / curves.len() as f64)
-            })
-            .collect()
-    };
-    let methods = Measured::methods(&ends);
-    let at = |epsilon: f64| Curves {
-        epsilon,
-        curves: methods.iter().map(|&method| (method, curve(epsilon, method))).collect(),
-    };
-    let all: Vec<Curves> = epsilons(&ends).into_iter().map(at).collect();
-    let values = || {
-        let curves = all.iter().flat_map(|at| &at.curves);
-        curves.flat_map(|(_, curve)| curve).map(|(_, movement)| *movement).filter(|value| *value > 0.0)
-    };
-    let Some(low) = values().reduce(f64::min) else { return Ok(vec![]) };
-    let high = values().fold(low, f64::max);
-    let figures = all.into_iter().enumerate().map(|(idx, Curves { epsilon, curves })| {
-        let words = Words::new(
-            view.file(&format!("movement_by_gradient_{}", idx + 1)),
-            format!("{}: what moved at epsilon {epsilon:e}", view.name),
-            "Movement of ten equal parts of the weights, from the smallest to the largest new-task gradient of the base, over \
-             that of all weights (root mean squares; end of runs, mean over runs). At 1 a weight moves as far \
-             as any other, whatever the new task asks of it.",
-        );
-        let axes = (
-            Axis::linear("Tenth of the weights by new-task gradient", ""),
-            Axis::log("Movement over that of all weights", "").range(0.8 * low, 1.25 * high),
-        );
-        let series = curves
-            .into_iter()
-            .filter(|(_, curve)| !curve.is_empty())
-            .map(|(method, curve)| {
-                Series::new(method.title(), method.palette_idx()).points(curve.clone()).line(curve)
-            })
-            .collect();
-        Ok(words.half().chart(axes, series, vec![]).draw()?)
-    });
-    figures.collect()
-}
-
 /// The law at each epsilon.
 fn law_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
     let columns = vec![
@@ -275,11 +206,11 @@ fn law_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
     table
 }
 
-/// What a policy's record says of its distance from the base.
-type Distance = fn(&Point) -> f64;
+/// The prompts of a KL, and the KL.
+type Divergence = (&'static str, fn(&Point) -> f64);
 
 /// The three KLs, by the prompts they are measured on.
-const DIVERGENCES: [(&str, Distance); 3] = [
+const DIVERGENCES: [Divergence; 3] = [
     ("new-task prompts", |point| point.shift.kl_reference_to_policy),
     ("prior prompts", |point| point.measured.kl_on_prior_prompts),
     ("random prompts", |point| point.measured.kl_on_random_prompts),

@@ -76,8 +76,8 @@ fn retention(math: Option<&TaskView<'_>>) -> Gate {
     let is_wanted = |point: &Point| {
         point.setting.method == StudyMethod::Grpo && is_near(point.setting.learning_rate, 3e-4)
     };
-    let points = math.map(TaskView::ends).unwrap_or_default();
-    let ends: Vec<&Point> = points.into_iter().filter(|point| is_wanted(point)).collect();
+    let mut ends = math.map(TaskView::ends).unwrap_or_default();
+    ends.retain(|end| is_wanted(end));
     of_ends("L4", claim, &ends, |score, drop| score >= 0.85 && drop <= 0.015)
 }
 

@@ -28,6 +28,7 @@ mod cost;
 mod epsilon;
 mod forgotten;
 mod gates;
+mod gradient_movement;
 mod headline;
 mod law;
 mod matched;

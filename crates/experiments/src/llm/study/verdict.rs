@@ -2,7 +2,7 @@
 
 use razor_report::{Gate, Residual};
 
-use crate::comparison::FORWARD_KL;
+use crate::comparison::{FORWARD_KL, gate_sentence};
 use crate::llm::study::epsilon::effects;
 use crate::llm::study::fitted::Figure;
 use crate::llm::study::headline::Contrast;
@@ -27,7 +27,7 @@ pub(crate) fn verdict(
         effects(view).into_iter().map(|effect| effect.sentence(view.name)).collect::<Vec<_>>()
     }));
     if !gates.is_empty() {
-        sentences.push(tally(gates));
+        sentences.push(gate_sentence(gates));
     }
     if !measured.failed.is_empty() {
         sentences.push(format!(
@@ -151,20 +151,4 @@ fn rivals(view: &TaskView<'_>) -> String {
         [part(&better, "worse than"), part(&worse, "better than"), part(&open, "not told apart from")];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!("Beside what else needs no old data it is {}.", parts.join("; "))
-}
-
-fn tally(gates: &[Gate]) -> String {
-    let named = |pass: Option<bool>| -> Vec<&str> {
-        gates.iter().filter(|gate| gate.pass == pass).map(|gate| gate.id.as_str()).collect()
-    };
-    let (failed, open) = (named(Some(false)), named(None));
-    let n_passed = gates.len() - failed.len() - open.len();
-    let mut tally = format!("{n_passed} of {} gates hold", gates.len());
-    if !failed.is_empty() {
-        tally += &format!("; {} failed", failed.join(", "));
-    }
-    if !open.is_empty() {
-        tally += &format!("; {} could not be judged", open.join(", "));
-    }
-    tally + "."
 }
