@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use razor_models::{Checkpoint, LmConfig, WeightDtype, save_model};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -194,6 +195,56 @@ fn published_documents_are_scored_as_lm_evaluation_harness_scores_them() {
         let largest = compare(&found, &fixture["real"][name], 4);
         println!("{name}: largest difference {largest:.1e} nats");
     }
+}
+
+/// The model of `folder` with its weights rounded to bf16.
+fn bf16_model(folder: &Path) -> TempDir {
+    let out = TempDir::new().unwrap();
+    let (config, checkpoint) = (LmConfig::load(folder).unwrap(), Checkpoint::open(folder).unwrap());
+    let mut read = |spec: &razor_models::TensorSpec| checkpoint.read(spec, WeightDtype::Bf16);
+    let (to, specs, json) = (out.path().join("bf16"), config.tensors(), config.to_json());
+    save_model(&to, &json, Some(folder), &specs, WeightDtype::Bf16, 1 << 30, &mut read).unwrap();
+    out
+}
+
+#[test]
+fn bf16_logits_are_scored_beside_f32_logits_of_the_same_weights() {
+    let fixture = fixture();
+    let long = long_model(&fixture);
+    let rounded = bf16_model(long.path());
+    let (model, data) = (rounded.path().join("bf16"), golden().join("benchmarks"));
+    let out = TempDir::new().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut razor = razor(&model, &data, "hellaswag,truthfulqa_mc2,mmlu", arguments);
+        let output = razor.arg("--out").arg(out.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let (own, plain) = (run(&["--logits-dtype", "own"]), run(&[]));
+    assert_eq!(own["config"]["softmax_dtype"], "bf16");
+    assert_eq!(plain["config"]["softmax_dtype"], "f32");
+    assert!(plain["bf16_logits"].is_null(), "{plain}");
+    let effects = own["bf16_logits"].as_object().unwrap();
+    assert_eq!(effects.len(), 6, "hellaswag, truthfulqa_mc2 and four subjects");
+    for (task, effect) in effects {
+        // bf16 is off by up to 1/64 nat between 4 and 8 nats: the log-sum and the result of each of a few dozen tokens, and up
+        // to 1 nat where their sum is above 256.
+        let largest = number(&effect["largest_difference"]);
+        assert!(1e-4 < largest && largest < 2.0, "{task}: {largest}");
+        for metric in list(&effect["metrics"]) {
+            let name = format!("{},none", metric["metric"].as_str().unwrap());
+            for (dtype, run) in [("bf16", &own), ("f32", &plain)] {
+                let difference = number(&metric[dtype]) - number(&run["results"][task][&name]);
+                assert!(difference.abs() < 1e-12, "{task}: {dtype}");
+            }
+        }
+    }
+    assert!(effects["truthfulqa_mc2"]["metrics"][0]["n_changed"].is_null());
+    let answers = fs::read_dir(out.path().join("answers")).unwrap().count();
+    assert_eq!(answers, 2, "answers of either type are kept apart");
+
+    let f32_weights = Found::run(long.path(), &data, "hellaswag", &["--logits-dtype", "own"]);
+    assert!(f32_weights.results["bf16_logits"].is_null(), "f32 weights have f32 logits");
 }
 
 #[test]
