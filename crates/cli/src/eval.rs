@@ -27,7 +27,8 @@ Prompted and scored as in lm-evaluation-harness 0.4.13, by the log-likelihood of
   hellaswag, mmlu (57 subjects), truthfulqa_mc1, truthfulqa_mc2, winogrande, arc_easy, arc_challenge
   gsm8k, ifeval, humaneval, humaneval_instruct (for chat models, with --apply-chat-template); all
 
-Data sets are files below --data DIR, $RAZOR_DATA or datasets/raw, such as mmlu/test.jsonl, gzip or not. With --out the
+Data sets are files below --data DIR, $RAZOR_DATA or datasets/raw, such as mmlu/test.jsonl, gzip or not; hellaswag is read
+from hellaswag/hellaswag_val.jsonl as published, or from the text hellaswag/hellaswag_val_full.txt. With --out the
 results are results_DATE.json and samples_TASK_DATE.jsonl in the layout of lm-evaluation-harness, below a folder with the
 model's name, and answers are kept in OUT/answers: a run that was stopped goes on where it was. Kept answers are of the
 same weights, tokenizer, chat template, type, task version and prompt, or they are not used.
