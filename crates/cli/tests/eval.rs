@@ -248,6 +248,17 @@ fn bf16_logits_are_scored_beside_f32_logits_of_the_same_weights() {
 }
 
 #[test]
+fn rows_of_the_published_hellaswag_are_read_as_lm_evaluation_harness_reads_them() {
+    let fixture = fixture();
+    let model = long_model(&fixture);
+    for (name, arguments) in [("rows", &[][..]), ("rows_two_shots", &["--num-fewshot", "2"])] {
+        let found = Found::run(model.path(), &golden().join("benchmarks_rows"), "hellaswag", arguments);
+        let largest = compare(&found, &fixture["own"][name], 6);
+        println!("{name}: largest difference {largest:.1e} nats");
+    }
+}
+
+#[test]
 fn results_have_the_layout_of_lm_evaluation_harness() {
     let found =
         Found::run(&golden().join("tiny_qwen2"), &golden().join("benchmarks"), "mmlu", &["--limit", "0.5"]);
@@ -317,6 +328,46 @@ fn written_answers_are_those_of_lm_evaluation_harness_and_read_alike() {
             assert_eq!(sample["exact_match"], expected["exact_match"][filter][document], "{filter}");
         }
         compare_scores(&found.results["results"]["gsm8k"], &expected["results"], name);
+    }
+}
+
+/// A verdict as a number, a list of them as a list: the reference writes some as `true`, some as 1.0.
+fn verdicts(value: &Value) -> Vec<f64> {
+    let number =
+        |value: &Value| value.as_bool().map_or_else(|| number(value), |flag| f64::from(u8::from(flag)));
+    value.as_array().map_or_else(|| vec![number(value)], |values| values.iter().map(number).collect())
+}
+
+#[test]
+fn answers_to_instructions_and_programs_are_those_of_lm_evaluation_harness() {
+    let fixture = fixture();
+    let (model, data) = (long_model(&fixture), golden().join("benchmarks"));
+    let chat = ["--max-new-tokens", "40", "--apply-chat-template"];
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("ifeval", "ifeval", &chat[..2]),
+        ("ifeval_chat", "ifeval", &chat),
+        ("humaneval", "humaneval", &chat[..2]),
+        ("humaneval_instruct", "humaneval_instruct", &chat),
+    ];
+    for (name, task, arguments) in cases {
+        let told = razor(model.path(), &data, task, arguments).output().unwrap();
+        if String::from_utf8_lossy(&told.stderr).contains("cannot be isolated") {
+            continue; // programs are refused where nothing isolates them
+        }
+        let found = Found::run(model.path(), &data, task, arguments);
+        let (samples, expected) = (found.samples(task), &fixture["own"][name]);
+        assert_eq!(samples.len(), list(&expected["texts"]).len(), "{name}");
+        for (idx, sample) in samples.iter().enumerate() {
+            let what = format!("{name}, document {idx}");
+            let hash = sample["prompt_hash"].as_str().unwrap();
+            assert_eq!(&hash[..16], expected["prompt_hashes"][idx].as_str().unwrap(), "{what}: {sample}");
+            assert_eq!(sample["resps"][0][0], expected["texts"][idx], "{what}");
+            assert_eq!(sample["filtered_resps"][0], expected["filtered"][idx], "{what}");
+            for (metric, values) in expected["metrics"].as_object().unwrap() {
+                assert_eq!(verdicts(&sample[metric]), verdicts(&values[idx]), "{what}: {metric}");
+            }
+        }
+        compare_scores(&found.results["results"][task], &expected["results"], name);
     }
 }
 
