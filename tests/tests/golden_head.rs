@@ -9,7 +9,10 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use razor_tensor::{HeadWeights, TileBudget, token_divergences, token_loss_gradient, token_scores};
+use razor_tensor::{
+    Bf16Softmax, HeadWeights, TileBudget, bf16_token_scores, token_divergences, token_loss_gradient,
+    token_scores,
+};
 use safetensors::{Dtype, SafeTensors};
 
 /// Rounding of logits up to 40: twelve products and sums of 40 · 6e-8 each, partly cancelling.
@@ -168,6 +171,34 @@ fn gradients_of_log_probs_agree_at_every_temperature() {
             // its gradients by that times `upstream` (2) times a weight of the head (4) or a hidden state (11).
             assert_close(&host(found.hidden), &of_hidden, 2.0 * 4.0 * LOGIT_ROUNDING, 0.0, "hidden");
             assert_close(&host(found.head.unwrap()), &of_head, 2.0 * 11.0 * LOGIT_ROUNDING, 0.0, "head");
+        }
+    }
+}
+
+/// `tests/golden/bf16_softmax.py` made the figures: 200 words a row, bf16 numbers, every result the very same.
+#[test]
+fn log_probabilities_of_bf16_logits_are_those_of_pytorch_bit_for_bit() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/bf16_softmax.json");
+    let golden: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<f32> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect()
+    };
+    for (name, softmax) in [("rounded_sum", Bf16Softmax::RoundedSum), ("full_sum", Bf16Softmax::FullSum)] {
+        let expected = &golden[name];
+        let expected_log_probs = numbers(&expected["log_probs"]);
+        for (idx, row) in golden["logits"].as_array().unwrap().iter().enumerate() {
+            // A head of one column under a hidden state of 1: the product rounds nothing.
+            let logits = numbers(row);
+            let head = Tensor::<2>::from_data(TensorData::new(logits, [200, 1]), &Device::flex());
+            let hidden = Tensor::<2>::ones([1, 1], &Device::flex());
+            let target = golden["targets"][idx].as_u64().unwrap() as u32;
+            let found = bf16_token_scores(hidden, head, &[target], softmax, TileBudget { bytes: 1 << 20 });
+            assert_eq!(found.log_probs, [expected_log_probs[idx]], "{name}, row {idx}");
+            assert_eq!(
+                found.is_greedy[0],
+                expected["is_greedy"][idx].as_bool().unwrap(),
+                "{name}, row {idx}"
+            );
         }
     }
 }

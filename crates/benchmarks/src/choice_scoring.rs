@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use razor_data::{DataError, EncodedContinuation, Tokenizer, encode_continuations};
 use razor_models::{ContinuationScore, Decoder, ScoreLimits, ScoreRequest, score_continuations};
+use razor_tensor::Bf16Softmax;
 use serde::{Deserialize, Serialize};
 
 use crate::error::BenchmarkError;
@@ -30,6 +31,23 @@ pub struct ChoiceScore {
     pub log_likelihood: f64,
     /// Whether every token is the policy's likeliest.
     pub is_greedy: bool,
+    /// With bf16 logits: what `log_likelihood` is with logits and log-softmax in f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f32_log_likelihood: Option<f64>,
+}
+
+impl ChoiceScore {
+    fn new(score: &ContinuationScore) -> Self {
+        let in_f32 = score.token_log_probs.iter().map(|&log_prob| f64::from(log_prob)).sum();
+        match score.bf16 {
+            None => Self { log_likelihood: in_f32, is_greedy: score.is_greedy, f32_log_likelihood: None },
+            Some(bf16) => Self {
+                log_likelihood: f64::from(bf16.log_prob),
+                is_greedy: bf16.is_greedy,
+                f32_log_likelihood: Some(in_f32),
+            },
+        }
+    }
 }
 
 impl ChoiceMetric {
@@ -93,6 +111,7 @@ fn encode(prompt: &Prompt, tokenizer: &Tokenizer) -> Result<Vec<EncodedContinuat
 }
 
 /// Scores the choices of many documents, of any tasks. `on_document` hears of each as soon as all its choices are scored.
+/// The log-softmax is f32; with `bf16` it is that of a model whose logits are bf16, and f32 beside it.
 ///
 /// # Errors
 /// [`BenchmarkError::Data`] for text without tokens, [`BenchmarkError::Choice`] where a continuation adds no token to its
@@ -101,6 +120,7 @@ pub fn score_choices(
     policy: &Decoder,
     tokenizer: &Tokenizer,
     prompts: &[&Prompt],
+    bf16: Option<Bf16Softmax>,
     limits: ScoreLimits,
     on_document: &mut dyn FnMut(usize, &[ChoiceScore]),
 ) -> Result<(), BenchmarkError> {
@@ -121,15 +141,12 @@ pub fn score_choices(
         prompts.iter().map(|prompt| vec![None; prompt.n_choices()]).collect();
     let mut on_score = |request: usize, score: &ContinuationScore| {
         let (document, choice) = places[request];
-        found[document][choice] = Some(ChoiceScore {
-            log_likelihood: score.token_log_probs.iter().map(|&log_prob| f64::from(log_prob)).sum(),
-            is_greedy: score.is_greedy,
-        });
+        found[document][choice] = Some(ChoiceScore::new(score));
         if let Some(scores) = found[document].iter().copied().collect::<Option<Vec<_>>>() {
             on_document(document, &scores);
         }
     };
-    score_continuations(policy, &requests, limits, &mut on_score)?;
+    score_continuations(policy, &requests, bf16, limits, &mut on_score)?;
     Ok(())
 }
 
@@ -154,7 +171,7 @@ mod tests {
     fn scores(log_likelihoods: &[f64]) -> Vec<ChoiceScore> {
         log_likelihoods
             .iter()
-            .map(|&log_likelihood| ChoiceScore { log_likelihood, is_greedy: false })
+            .map(|&log_likelihood| ChoiceScore { log_likelihood, is_greedy: false, f32_log_likelihood: None })
             .collect()
     }
 

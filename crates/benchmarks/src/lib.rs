@@ -15,6 +15,7 @@
 mod choice_scoring;
 mod error;
 mod few_shot;
+mod logits_dtype;
 mod paired;
 mod prompt;
 mod python_random;
@@ -45,6 +46,7 @@ pub use few_shot::FEW_SHOT_SEED;
 pub use humaneval_program::{
     HUMANEVAL_STOPS, HumanEvalError, HumanEvalRecord, cut_at_stop, parse_humaneval, pass_at_k,
 };
+pub use logits_dtype::{DtypeEffect, MetricEffect};
 pub use paired::{McNemar, Retained};
 pub use prompt::{Prompt, PromptStyle, prompts};
 pub use results_layout::{results, samples};

@@ -143,7 +143,9 @@ fn config(task: &Task, scores: &[MetricScore]) -> Value {
             json!({"sampler": "default", "split": "the evaluated one", "seed": FEW_SHOT_SEED})
         }
     };
-    let files = task.files.iter().map(|file| json!({"path": file.path, "sha256": file.sha256}));
+    let files = task.files.iter().map(
+        |file| json!({"path": file.path, "sha256": file.sha256, "matches_manifest": file.matches_manifest}),
+    );
     let is_choice = matches!(task.scoring, Scoring::Choice(_));
     json!({
         "task": task.name,

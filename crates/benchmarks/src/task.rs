@@ -105,10 +105,16 @@ pub struct TaskSource {
     pub path: PathBuf,
     /// SHA-256 of the unpacked bytes.
     pub sha256: String,
+    /// Whether these are the bytes of `datasets/manifest.toml`; `None` where it lists no such file.
+    pub matches_manifest: Option<bool>,
 }
 
 impl From<&DataFile> for TaskSource {
     fn from(file: &DataFile) -> Self {
-        Self { path: file.path.clone(), sha256: file.sha256.clone() }
+        Self {
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+            matches_manifest: file.matches_manifest(),
+        }
     }
 }

@@ -10,6 +10,7 @@ use razor_data::{
 use serde_json::{Value, json};
 
 use crate::args::{DataArgs, DataCommand, DataQuery, FetchArgs, ShowArgs, Shown, SplitName};
+use crate::benchmark_list::{self, BenchmarkState};
 use crate::progress::download_listener;
 use crate::task_list::{self, TaskState};
 use crate::terminal::{allows_colours, print, print_json};
@@ -39,15 +40,25 @@ fn task_states(args: &DataQuery) -> Vec<TaskState> {
     if args.names.is_empty() { TaskState::of_all(&Sources::new(args.data.clone())) } else { Vec::new() }
 }
 
-fn print_states(found: &[(&DatasetEntry, DatasetState)], tasks: &[TaskState]) -> anyhow::Result<()> {
+/// The benchmarks, where no image sets were named.
+fn benchmark_states(args: &DataQuery) -> Vec<BenchmarkState> {
+    if args.names.is_empty() { BenchmarkState::of_all(&Sources::new(args.data.clone())) } else { Vec::new() }
+}
+
+fn print_states(
+    found: &[(&DatasetEntry, DatasetState)],
+    tasks: &[TaskState],
+    benchmarks: &[BenchmarkState],
+) -> anyhow::Result<()> {
     let images = found.iter().map(|(entry, state)| state_json(entry, state));
-    print_json(&images.chain(tasks.iter().map(TaskState::to_json)).collect::<Vec<_>>())
+    let texts = tasks.iter().map(TaskState::to_json).chain(benchmarks.iter().map(BenchmarkState::to_json));
+    print_json(&images.chain(texts).collect::<Vec<_>>())
 }
 
 fn list(args: &DataQuery) -> anyhow::Result<ExitCode> {
-    let (found, tasks) = (inspect_all(args), task_states(args));
+    let (found, tasks, benchmarks) = (inspect_all(args), task_states(args), benchmark_states(args));
     if args.json {
-        print_states(&found, &tasks)?;
+        print_states(&found, &tasks, &benchmarks)?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = found.iter().map(|(entry, _)| entry.licence.chars().count()).max().unwrap_or(0);
@@ -69,6 +80,9 @@ fn list(args: &DataQuery) -> anyhow::Result<ExitCode> {
     }
     if !tasks.is_empty() {
         text.push_str(&format!("\n{}{TASK_ADVICE}", task_list::table(&tasks)));
+    }
+    if !benchmarks.is_empty() {
+        text.push_str(&format!("\n{}", benchmark_list::table(&benchmarks)));
     }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -92,13 +106,15 @@ const TASK_ADVICE: &str = "\n`razor data show TASK` shows an example. A task's f
                            nothing downloads them yet.\n";
 
 fn verify(args: &DataQuery) -> anyhow::Result<ExitCode> {
-    let (found, tasks) = (inspect_all(args), task_states(args));
-    let is_sound = found.iter().all(|(_, state)| state.is_sound()) && tasks.iter().all(TaskState::is_sound);
+    let (found, tasks, benchmarks) = (inspect_all(args), task_states(args), benchmark_states(args));
+    let is_sound = found.iter().all(|(_, state)| state.is_sound())
+        && tasks.iter().all(TaskState::is_sound)
+        && benchmarks.iter().all(BenchmarkState::is_sound);
     if args.json {
-        print_states(&found, &tasks)?;
+        print_states(&found, &tasks, &benchmarks)?;
     } else {
         let images: String = found.iter().map(|(entry, state)| verify_text(entry, state)).collect();
-        print(&(images + &task_list::verify_text(&tasks)))?;
+        print(&(images + &task_list::verify_text(&tasks) + &benchmark_list::verify_text(&benchmarks)))?;
     }
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use clap::Args;
+use burn::tensor::DType;
+use clap::{Args, ValueEnum};
 use razor_benchmarks::{Benchmark, GroupResult, Judges, Task};
 use razor_data::Sources;
+use razor_tensor::Bf16Softmax;
 
 use crate::UsageError;
+use crate::backend::BACKEND;
 use crate::eval_answers::{Answering, judged};
 use crate::eval_compare::compare;
 use crate::eval_output::{Evaluation, show};
@@ -24,7 +27,8 @@ Prompted and scored as in lm-evaluation-harness 0.4.13, by the log-likelihood of
   hellaswag, mmlu (57 subjects), truthfulqa_mc1, truthfulqa_mc2, winogrande, arc_easy, arc_challenge
   gsm8k, ifeval, humaneval, humaneval_instruct (for chat models, with --apply-chat-template); all
 
-Data sets are files below --data DIR, $RAZOR_DATA or datasets/raw, such as mmlu/test.jsonl, gzip or not. With --out the
+Data sets are files below --data DIR, $RAZOR_DATA or datasets/raw, such as mmlu/test.jsonl, gzip or not; hellaswag is read
+from hellaswag/hellaswag_val.jsonl as published, or from the text hellaswag/hellaswag_val_full.txt. With --out the
 results are results_DATE.json and samples_TASK_DATE.jsonl in the layout of lm-evaluation-harness, below a folder with the
 model's name, and answers are kept in OUT/answers: a run that was stopped goes on where it was. Kept answers are of the
 same weights, tokenizer, chat template, type, task version and prompt, or they are not used.
@@ -84,6 +88,10 @@ pub(crate) struct EvalArgs {
     pub(crate) batch: BatchArgs,
     #[command(flatten)]
     pub(crate) model_args: ModelArgs,
+    /// Type of logits and log-softmax behind log-likelihoods. `own`: that of the weights in memory, as lm-evaluation-harness
+    /// has it without its softmax_dtype; for bf16 weights f32 is computed too and the difference is shown
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub(crate) logits_dtype: LogitsDtype,
     /// Where nothing can isolate programs, run what the model writes all the same, with your rights
     #[arg(long)]
     pub(crate) unsafe_no_sandbox: bool,
@@ -102,6 +110,23 @@ pub(crate) struct EvalArgs {
     /// No progress
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// Type of logits and log-softmax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogitsDtype {
+    F32,
+    Own,
+}
+
+impl EvalArgs {
+    /// How logits are rounded; not at all unless they are asked for as the model has them and it has bf16.
+    pub(crate) fn bf16_softmax(&self, model: &LoadedModel) -> Option<Bf16Softmax> {
+        if self.logits_dtype == LogitsDtype::F32 || model.decoder.head().dtype() != DType::BF16 {
+            return None;
+        }
+        Some(if BACKEND == "cuda" { Bf16Softmax::FullSum } else { Bf16Softmax::RoundedSum })
+    }
 }
 
 /// How many documents of a task are evaluated.
@@ -187,6 +212,9 @@ fn evaluate(
         eprintln!("programs run in {sandbox}");
     }
     let model = LoadedModel::read(name, &args.model_args, args.quiet)?;
+    if args.logits_dtype == LogitsDtype::Own && args.bf16_softmax(&model).is_none() && !args.quiet {
+        eprintln!("the weights of {name} are f32 in memory, and so are its own logits");
+    }
     let template = if args.apply_chat_template { Some(model.chat_template()?) } else { None };
     let answered = Answering { name, model: &model, template: template.as_ref(), args }.run(tasks)?;
     let results = judged(answered, &judges, args.quiet)?;

@@ -96,7 +96,8 @@ impl Answering<'_> {
             progress.add(1);
         };
         let (model, limits) = (self.model, self.args.batch.limits());
-        let scored = score_choices(&model.decoder, &model.tokenizer, &owed, limits, &mut on_document);
+        let bf16 = self.args.bf16_softmax(model);
+        let scored = score_choices(&model.decoder, &model.tokenizer, &owed, bf16, limits, &mut on_document);
         Ok(scored.map_err(|error| match error {
             BenchmarkError::Choice { document, choice, text } => {
                 let Place { task, document } = places[document];

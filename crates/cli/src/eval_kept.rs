@@ -33,7 +33,8 @@ struct Line {
 }
 
 impl KeptAnswers {
-    /// Opens the file of this model: of its weights, tokenizer, chat template, their type in memory and the seed.
+    /// Opens the file of this model: of its weights, tokenizer, chat template, their type in memory, that of the logits and
+    /// the seed.
     pub(crate) fn open(
         name: &str,
         model: &LoadedModel,
@@ -43,7 +44,7 @@ impl KeptAnswers {
         let Some(out) = &args.out else {
             return Ok(Self { known: HashMap::new(), file: None, failure: None });
         };
-        let key = json!({
+        let mut key = json!({
             "weights": hash_files(&model.folder, "safetensors")?,
             "config_and_tokenizer": hash_files(&model.folder, "json")?,
             "template": template.map(ChatTemplate::source),
@@ -51,6 +52,10 @@ impl KeptAnswers {
             "backend": BACKEND,
             "seed": FEW_SHOT_SEED,
         });
+        // Only where it matters, so that answers of earlier versions are still found.
+        if let Some(softmax) = args.bf16_softmax(model) {
+            key["logits"] = json!(format!("bf16, {softmax:?}"));
+        }
         let path = out.join("answers").join(format!("{}.jsonl", fingerprint(&key)));
         Self::read(&path).with_context(|| format!("cannot keep the answers of {name} in {}", path.display()))
     }

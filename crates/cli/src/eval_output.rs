@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use razor_benchmarks::{Benchmark, FEW_SHOT_SEED, GroupResult, MetricScore, TaskResult, results, samples};
+use razor_benchmarks::{
+    Benchmark, DtypeEffect, FEW_SHOT_SEED, GroupResult, MetricScore, TaskResult, results, samples,
+};
 use razor_core::{write_json, write_json_lines};
 use razor_data::{ChatTemplate, PromptTime, sha256_hex};
 use razor_report::{Cell, Column, NumberFormat, Table, table_text};
@@ -32,11 +34,21 @@ impl Evaluation {
         self.benchmarks.iter().flat_map(|(_, results)| results)
     }
 
+    /// What bf16 logits did to each task, where they were used.
+    fn dtype_effects(&self) -> impl Iterator<Item = (&str, DtypeEffect)> {
+        self.tasks().filter_map(|result| Some((result.task.name.as_str(), DtypeEffect::of(result)?)))
+    }
+
     /// The results in the layout of lm-evaluation-harness.
     fn object(&self) -> Map<String, Value> {
         let tasks: Vec<&TaskResult> = self.tasks().collect();
         let mut object = results(&tasks, &self.groups);
         object.extend(self.facts.clone());
+        let effects: Map<String, Value> =
+            self.dtype_effects().map(|(task, effect)| (task.to_owned(), json!(effect))).collect();
+        if !effects.is_empty() {
+            object.insert("bf16_logits".to_owned(), Value::Object(effects));
+        }
         object.insert("total_evaluation_time_seconds".to_owned(), json!(self.seconds.to_string()));
         object
     }
@@ -51,6 +63,10 @@ pub(crate) fn show(evaluation: &Evaluation, args: &EvalArgs) -> anyhow::Result<(
         return print_json(&evaluation.object());
     }
     let mut text = table_text(&score_table(evaluation));
+    let effects = table_text(&dtype_table(evaluation));
+    if !effects.is_empty() {
+        text.push_str(&format!("\n{effects}"));
+    }
     if let Some(path) = written {
         text.push_str(&format!("\nresults   {}\n", path.display()));
     }
@@ -78,6 +94,7 @@ pub(crate) fn facts(
             "model_args": {"pretrained": name, "revision": args.model_args.revision},
             "model_num_parameters": model.decoder.config().n_parameters(),
             "model_dtype": format!("{:?}", model.decoder.head().dtype()).to_lowercase(),
+            "softmax_dtype": if args.bf16_softmax(model).is_some() { "bf16" } else { "f32" },
             "batch_tokens": args.batch.batch_tokens,
             "device": BACKEND,
             "limit": limit,
@@ -170,6 +187,34 @@ fn score_table(evaluation: &Evaluation) -> Table {
     for result in evaluation.tasks() {
         let shots = (result.task.n_shots as f64).into();
         push(&result.task.name, result.task.version, shots, &result.scores());
+    }
+    table
+}
+
+/// One row a metric of each task with bf16 logits; no rows without them.
+fn dtype_table(evaluation: &Evaluation) -> Table {
+    let caption = "bf16 logits beside f32 logits of the same model; changed documents are right with one and wrong with \
+                   the other.";
+    let columns = vec![
+        Column::text("Task"),
+        Column::text("Metric"),
+        Column::number("bf16", "", NumberFormat::Fixed(4)),
+        Column::number("f32", "", NumberFormat::Fixed(4)),
+        Column::number("Changed documents", "", NumberFormat::Fixed(0)),
+        Column::number("Largest difference of a log-likelihood", "nats", NumberFormat::Significant(2)),
+    ];
+    let mut table = Table::new("bf16_logits", caption, columns);
+    for (task, effect) in evaluation.dtype_effects() {
+        for metric in &effect.metrics {
+            table.push(vec![
+                task.into(),
+                metric.metric.into(),
+                metric.bf16.into(),
+                metric.f32.into(),
+                metric.n_changed.map(|n| n as f64).into(),
+                effect.largest_difference.into(),
+            ]);
+        }
     }
     table
 }

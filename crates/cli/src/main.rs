@@ -8,6 +8,7 @@ mod backend;
 mod bench;
 mod bench_llm;
 mod bench_train;
+mod benchmark_list;
 mod data;
 mod data_task;
 mod eval;

@@ -93,7 +93,7 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let progress = CountProgress::new("texts", requests.len(), args.quiet);
     let mut on_score = |_, _: &_| progress.add(1);
-    let scores = score_continuations(&model.decoder, &requests, args.batch.limits(), &mut on_score);
+    let scores = score_continuations(&model.decoder, &requests, None, args.batch.limits(), &mut on_score);
     let scores = scores.map_err(|error| match error {
         ModelError::Prompt { request_idx, message } => {
             anyhow::anyhow!("pair {} {message}", lines[request_idx].id)

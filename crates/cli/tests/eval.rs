@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use razor_models::{Checkpoint, LmConfig, WeightDtype, save_model};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -196,6 +197,67 @@ fn published_documents_are_scored_as_lm_evaluation_harness_scores_them() {
     }
 }
 
+/// The model of `folder` with its weights rounded to bf16.
+fn bf16_model(folder: &Path) -> TempDir {
+    let out = TempDir::new().unwrap();
+    let (config, checkpoint) = (LmConfig::load(folder).unwrap(), Checkpoint::open(folder).unwrap());
+    let mut read = |spec: &razor_models::TensorSpec| checkpoint.read(spec, WeightDtype::Bf16);
+    let (to, specs, json) = (out.path().join("bf16"), config.tensors(), config.to_json());
+    save_model(&to, &json, Some(folder), &specs, WeightDtype::Bf16, 1 << 30, &mut read).unwrap();
+    out
+}
+
+#[test]
+fn bf16_logits_are_scored_beside_f32_logits_of_the_same_weights() {
+    let fixture = fixture();
+    let long = long_model(&fixture);
+    let rounded = bf16_model(long.path());
+    let (model, data) = (rounded.path().join("bf16"), golden().join("benchmarks"));
+    let out = TempDir::new().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut razor = razor(&model, &data, "hellaswag,truthfulqa_mc2,mmlu", arguments);
+        let output = razor.arg("--out").arg(out.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let (own, plain) = (run(&["--logits-dtype", "own"]), run(&[]));
+    assert_eq!(own["config"]["softmax_dtype"], "bf16");
+    assert_eq!(plain["config"]["softmax_dtype"], "f32");
+    assert!(plain["bf16_logits"].is_null(), "{plain}");
+    let effects = own["bf16_logits"].as_object().unwrap();
+    assert_eq!(effects.len(), 6, "hellaswag, truthfulqa_mc2 and four subjects");
+    for (task, effect) in effects {
+        // bf16 is off by up to 1/64 nat between 4 and 8 nats: the log-sum and the result of each of a few dozen tokens, and up
+        // to 1 nat where their sum is above 256.
+        let largest = number(&effect["largest_difference"]);
+        assert!(1e-4 < largest && largest < 2.0, "{task}: {largest}");
+        for metric in list(&effect["metrics"]) {
+            let name = format!("{},none", metric["metric"].as_str().unwrap());
+            for (dtype, run) in [("bf16", &own), ("f32", &plain)] {
+                let difference = number(&metric[dtype]) - number(&run["results"][task][&name]);
+                assert!(difference.abs() < 1e-12, "{task}: {dtype}");
+            }
+        }
+    }
+    assert!(effects["truthfulqa_mc2"]["metrics"][0]["n_changed"].is_null());
+    let answers = fs::read_dir(out.path().join("answers")).unwrap().count();
+    assert_eq!(answers, 2, "answers of either type are kept apart");
+
+    let f32_weights = Found::run(long.path(), &data, "hellaswag", &["--logits-dtype", "own"]);
+    assert!(f32_weights.results["bf16_logits"].is_null(), "f32 weights have f32 logits");
+}
+
+#[test]
+fn rows_of_the_published_hellaswag_are_read_as_lm_evaluation_harness_reads_them() {
+    let fixture = fixture();
+    let model = long_model(&fixture);
+    for (name, arguments) in [("rows", &[][..]), ("rows_two_shots", &["--num-fewshot", "2"])] {
+        let found = Found::run(model.path(), &golden().join("benchmarks_rows"), "hellaswag", arguments);
+        let largest = compare(&found, &fixture["own"][name], 6);
+        println!("{name}: largest difference {largest:.1e} nats");
+    }
+}
+
 #[test]
 fn results_have_the_layout_of_lm_evaluation_harness() {
     let found =
@@ -266,6 +328,46 @@ fn written_answers_are_those_of_lm_evaluation_harness_and_read_alike() {
             assert_eq!(sample["exact_match"], expected["exact_match"][filter][document], "{filter}");
         }
         compare_scores(&found.results["results"]["gsm8k"], &expected["results"], name);
+    }
+}
+
+/// A verdict as a number, a list of them as a list: the reference writes some as `true`, some as 1.0.
+fn verdicts(value: &Value) -> Vec<f64> {
+    let number =
+        |value: &Value| value.as_bool().map_or_else(|| number(value), |flag| f64::from(u8::from(flag)));
+    value.as_array().map_or_else(|| vec![number(value)], |values| values.iter().map(number).collect())
+}
+
+#[test]
+fn answers_to_instructions_and_programs_are_those_of_lm_evaluation_harness() {
+    let fixture = fixture();
+    let (model, data) = (long_model(&fixture), golden().join("benchmarks"));
+    let chat = ["--max-new-tokens", "40", "--apply-chat-template"];
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("ifeval", "ifeval", &chat[..2]),
+        ("ifeval_chat", "ifeval", &chat),
+        ("humaneval", "humaneval", &chat[..2]),
+        ("humaneval_instruct", "humaneval_instruct", &chat),
+    ];
+    for (name, task, arguments) in cases {
+        let told = razor(model.path(), &data, task, arguments).output().unwrap();
+        if String::from_utf8_lossy(&told.stderr).contains("cannot be isolated") {
+            continue; // programs are refused where nothing isolates them
+        }
+        let found = Found::run(model.path(), &data, task, arguments);
+        let (samples, expected) = (found.samples(task), &fixture["own"][name]);
+        assert_eq!(samples.len(), list(&expected["texts"]).len(), "{name}");
+        for (idx, sample) in samples.iter().enumerate() {
+            let what = format!("{name}, document {idx}");
+            let hash = sample["prompt_hash"].as_str().unwrap();
+            assert_eq!(&hash[..16], expected["prompt_hashes"][idx].as_str().unwrap(), "{what}: {sample}");
+            assert_eq!(sample["resps"][0][0], expected["texts"][idx], "{what}");
+            assert_eq!(sample["filtered_resps"][0], expected["filtered"][idx], "{what}");
+            for (metric, values) in expected["metrics"].as_object().unwrap() {
+                assert_eq!(verdicts(&sample[metric]), verdicts(&values[idx]), "{what}: {metric}");
+            }
+        }
+        compare_scores(&found.results["results"][task], &expected["results"], name);
     }
 }
 

@@ -154,3 +154,19 @@ fn tasks_are_listed_and_verified_beside_the_image_sets() {
     assert!(text.contains("other") && text.contains("eval_real.json"), "{text}");
     assert!(!stdout(&razor(&["list", "mnist"])).contains("toolalpaca"));
 }
+
+#[test]
+fn data_of_benchmarks_is_listed_and_compared_with_the_manifest() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/benchmarks");
+    let data = golden.to_str().unwrap();
+    let text = stdout(&razor(&["list", "--data", data]));
+    let row = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    // Documents of our own making, under the names of the published ones.
+    assert!(row("hellaswag").contains("other") && row("hellaswag").contains("MIT"), "{text}");
+    let verified = String::from_utf8(razor(&["verify", "--data", data]).stdout).unwrap();
+    let told = verified.lines().find(|line| line.contains("mc_task.json")).unwrap();
+    assert!(told.contains("other") && told.contains("not the bytes of the manifest"), "{verified}");
+    let listed = json(&razor(&["list", "--data", &sample("toolalpaca"), "--json"]));
+    let mmlu = listed.as_array().unwrap().iter().find(|entry| entry["name"] == "mmlu").unwrap();
+    assert_eq!((&mmlu["state"], &mmlu["benchmark"]), (&Value::from("missing"), &Value::from(true)));
+}

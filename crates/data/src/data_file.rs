@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use crate::error::{DataError, Looked};
+use crate::manifest::Manifest;
 use crate::sources::{GivenBy, Sources};
 use crate::task::{read_text, records};
 use crate::unpack::sha256_hex;
@@ -48,6 +49,17 @@ impl DataFile {
             looked.push(Looked { place: format!("{} ({given_by})", place.path.display()), outcome });
         }
         Err(DataError::FileNotFound { name: name.to_owned(), looked })
+    }
+
+    /// Whether its bytes are those of `datasets/manifest.toml`; `None` where the manifest lists no file of its name.
+    pub fn matches_manifest(&self) -> Option<bool> {
+        let name = self.path.with_extension("");
+        let is_packed = self.path.extension().is_some_and(|extension| extension == "gz");
+        let name = if is_packed { &name } else { &self.path };
+        let manifest = Manifest::embedded();
+        let of_tasks = manifest.tasks.iter().flat_map(|entry| &entry.files);
+        let mut listed = of_tasks.chain(manifest.benchmarks.iter().flat_map(|entry| &entry.files));
+        listed.find(|file| name.ends_with(&file.name)).map(|file| file.sha256 == self.sha256)
     }
 
     /// The records of a JSON array or of JSON lines; at least one.

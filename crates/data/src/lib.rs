@@ -56,7 +56,7 @@ pub use fetch::{FetchEvent, Fetched, fetch};
 pub use idx::{parse_idx_images, parse_idx_labels};
 pub use image_set::{FileRecord, IMAGE_LEN, IMAGE_SIDE, ImageDataset, ImageSet, N_CLASSES};
 pub use load::{DataPolicy, load_images, load_or_generate};
-pub use manifest::{DatasetEntry, FileEntry, HubEntry, Manifest, TaskEntry, TaskFileEntry};
+pub use manifest::{BenchmarkEntry, DatasetEntry, FileEntry, HubEntry, Manifest, TaskEntry, TaskFileEntry};
 pub use picture::{PictureStyle, render_example};
 pub use procedural::procedural_images;
 pub use sources::{FetchListener, Sources};

@@ -21,6 +21,29 @@ pub struct Manifest {
     /// One entry a task for language models.
     #[serde(rename = "task")]
     pub tasks: Vec<TaskEntry>,
+    /// One entry a benchmark of prior abilities.
+    #[serde(rename = "benchmark")]
+    pub benchmarks: Vec<BenchmarkEntry>,
+}
+
+/// The data of one benchmark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchmarkEntry {
+    /// The folder of its files below a data folder.
+    pub id: String,
+    /// Name for people.
+    pub title: String,
+    /// One line on what it holds.
+    pub about: String,
+    /// Where it was first published, and by whom.
+    pub source: String,
+    /// Repository and commit whose bytes the sums are of, and what was done to them.
+    pub revision: String,
+    /// Licence as its source states it.
+    pub licence: String,
+    /// Its files. A file with other bytes is loaded too, and says so.
+    pub files: Vec<TaskFileEntry>,
 }
 
 /// One task of the manifest.
@@ -204,6 +227,24 @@ mod tests {
                 assert_eq!(Manifest::embedded().task_file(task, &file.name).unwrap().bytes, file.bytes);
             }
         }
+    }
+
+    #[test]
+    fn every_benchmark_has_a_sound_entry() {
+        let mut names = Vec::new();
+        for entry in &Manifest::embedded().benchmarks {
+            assert!(!entry.files.is_empty() && !entry.licence.is_empty(), "{}", entry.id);
+            for file in &entry.files {
+                let is_hex = file.sha256.bytes().all(|b| b"0123456789abcdef".contains(&b));
+                assert!(file.sha256.len() == 64 && is_hex && file.records > 0, "{}", file.name);
+                assert!(file.name.starts_with(&format!("{}/", entry.id)), "{}", file.name);
+                names.push(&file.name);
+            }
+        }
+        let n = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), n, "every file is listed once");
     }
 
     #[test]

@@ -60,5 +60,7 @@ pub use model_hub::resolve_model;
 pub use peft::adapter_base;
 pub use rope_config::RopeScaling;
 pub use sampling::sample_label;
-pub use score::{ContinuationScore, ScoreLimits, ScoreRequest, rows_at, score_continuations};
+pub use score::{
+    Bf16ContinuationScore, ContinuationScore, ScoreLimits, ScoreRequest, rows_at, score_continuations,
+};
 pub use weights::{HostParameter, MlpWeights};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use razor_tensor::{TileBudget, token_scores};
+use half::bf16;
+use razor_tensor::{Bf16Softmax, TileBudget, bf16_token_scores, token_scores};
 
 use crate::decoder::{Decoder, KvCache, NoTap, TokenRows};
 use crate::error::ModelError;
@@ -28,8 +29,19 @@ pub struct ContinuationScore {
     pub token_log_probs: Vec<f32>,
     /// Whether every token is the policy's likeliest.
     pub is_greedy: bool,
+    /// The same with bf16 logits, where they were asked for.
+    pub bf16: Option<Bf16ContinuationScore>,
     /// Tokens of the context that were cut from its left to fit the model's positions.
     pub n_cut: usize,
+}
+
+/// What a policy thinks of a continuation when logits, log-probabilities and their sum are bf16.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bf16ContinuationScore {
+    /// Sum of the tokens' log-probabilities in nats, added in f32 and rounded as PyTorch adds bf16 numbers.
+    pub log_prob: f32,
+    /// Whether every token is the policy's likeliest, the first of those that bf16 cannot tell apart.
+    pub is_greedy: bool,
 }
 
 /// How much is computed at a time.
@@ -47,13 +59,15 @@ pub struct ScoreLimits {
 /// answers. Requests that differ in their last token only cost one pass. Rows are padded on the right with others of their
 /// length, the longest first. A row longer than the model's positions is cut from the left
 /// as lm-evaluation-harness does: the last `max_positions + 1` tokens are kept, the last of which is only predicted.
-/// `on_score` hears of every request as soon as it is scored.
+/// `on_score` hears of every request as soon as it is scored. With `bf16` the head is read a second time for what a model
+/// with bf16 logits would say.
 ///
 /// # Errors
 /// [`ModelError::Prompt`] when context or continuation is empty or names an unknown token, before anything is computed.
 pub fn score_continuations(
     policy: &Decoder,
     requests: &[ScoreRequest],
+    bf16: Option<Bf16Softmax>,
     limits: ScoreLimits,
     on_score: &mut dyn FnMut(usize, &ContinuationScore),
 ) -> Result<Vec<ContinuationScore>, ModelError> {
@@ -62,12 +76,15 @@ pub fn score_continuations(
         requests.iter().map(|request| Row::new(request, policy.config().max_positions)).collect();
     let inputs: Vec<&[u32]> = rows.iter().map(|row| row.inputs.as_slice()).collect();
     let tree = PrefixTree::new(&inputs);
-    let unscored =
-        |row: &Row| Unfinished { tokens: vec![(0.0, false); row.targets.len()], n_left: row.targets.len() };
+    let unscored = |row: &Row| Unfinished {
+        tokens: vec![Scored::default(); row.targets.len()],
+        n_left: row.targets.len(),
+    };
     let mut scoring = Scoring {
         policy,
         rows: &rows,
         order: &tree.order,
+        bf16,
         limits,
         unfinished: rows.iter().map(unscored).collect(),
         finished: vec![None; rows.len()],
@@ -113,10 +130,17 @@ impl Row {
     }
 }
 
+/// Log-probability of a token and whether it is the likeliest, in f32 and in bf16.
+#[derive(Clone, Copy, Default)]
+struct Scored {
+    log_prob: f32,
+    is_greedy: bool,
+    bf16: Option<(f32, bool)>,
+}
+
 /// The tokens of a row that were scored so far.
 struct Unfinished {
-    /// Log-probability of each target, and whether it is the likeliest.
-    tokens: Vec<(f32, bool)>,
+    tokens: Vec<Scored>,
     n_left: usize,
 }
 
@@ -126,6 +150,7 @@ struct Scoring<'a> {
     rows: &'a [Row],
     /// The rows as the tree sorts them.
     order: &'a [usize],
+    bf16: Option<Bf16Softmax>,
     limits: ScoreLimits,
     unfinished: Vec<Unfinished>,
     finished: Vec<Option<ContinuationScore>>,
@@ -204,10 +229,17 @@ impl Scoring<'_> {
             return;
         }
         let hidden = rows_at(hidden, &positions);
+        let in_bf16 = self.bf16.map(|softmax| {
+            bf16_token_scores(hidden.clone(), self.policy.head(), &targets, softmax, self.limits.tiles)
+        });
         let found = token_scores(hidden, self.policy.head(), &targets, 1.0, self.limits.tiles);
         for (row_idx, target_idx, place) in wanted {
             let unfinished = &mut self.unfinished[row_idx];
-            unfinished.tokens[target_idx] = (found.log_probs[place], found.is_greedy[place]);
+            unfinished.tokens[target_idx] = Scored {
+                log_prob: found.log_probs[place],
+                is_greedy: found.is_greedy[place],
+                bf16: in_bf16.as_ref().map(|found| (found.log_probs[place], found.is_greedy[place])),
+            };
             unfinished.n_left -= 1;
             if unfinished.n_left == 0 {
                 self.finish(row_idx);
@@ -218,8 +250,14 @@ impl Scoring<'_> {
     fn finish(&mut self, row_idx: usize) {
         let tokens = &self.unfinished[row_idx].tokens;
         let score = ContinuationScore {
-            token_log_probs: tokens.iter().map(|&(log_prob, _)| log_prob).collect(),
-            is_greedy: tokens.iter().all(|&(_, is_greedy)| is_greedy),
+            token_log_probs: tokens.iter().map(|token| token.log_prob).collect(),
+            is_greedy: tokens.iter().all(|token| token.is_greedy),
+            bf16: tokens.iter().map(|token| token.bf16).collect::<Option<Vec<_>>>().map(|tokens| {
+                Bf16ContinuationScore {
+                    log_prob: bf16::from_f32(tokens.iter().map(|(log_prob, _)| log_prob).sum()).to_f32(),
+                    is_greedy: tokens.iter().all(|&(_, is_greedy)| is_greedy),
+                }
+            }),
             n_cut: self.rows[row_idx].n_cut,
         };
         (self.on_score)(row_idx, &score);

@@ -30,8 +30,8 @@ mod weights;
 pub use adamw::{AdamWTensors, AdamWUpdate, sum_of_squares};
 pub use divergence::{distribution_l2, kl_divergence, total_variation};
 pub use head::{
-    HeadWeights, KlDirection, KlToReference, TileBudget, TokenDivergences, TokenLossGradient, TokenScores,
-    token_divergences, token_loss_gradient, token_scores,
+    Bf16Softmax, Bf16TokenScores, HeadWeights, KlDirection, KlToReference, TileBudget, TokenDivergences,
+    TokenLossGradient, TokenScores, bf16_token_scores, token_divergences, token_loss_gradient, token_scores,
 };
 pub use layer::{
     AttentionSums, KvSlots, RotaryAngles, add_weight_gradient, causal_attention, column_sums,

@@ -11,6 +11,7 @@
 //! A logit that is NaN or +inf makes every result of its row NaN; one of -inf makes its entropies NaN and KLs NaN or
 //! infinite.
 
+mod bf16_scores;
 mod budget;
 mod divergences;
 mod gradient_sums;
@@ -21,6 +22,7 @@ mod scores;
 mod sweep;
 mod token_loss;
 
+pub use bf16_scores::{Bf16Softmax, Bf16TokenScores, bf16_token_scores};
 pub use budget::TileBudget;
 pub use divergences::{TokenDivergences, token_divergences};
 pub use scores::{TokenScores, token_scores};
