@@ -127,5 +127,5 @@ fn score_chosen(
             .all(|(choice, score)| choice == item.gold || score.log_likelihood < of_gold);
         set(place, is_best);
     };
-    Ok(score_choices(policy, &text.tokenizer, &prompts, limits, &mut judge)?)
+    Ok(score_choices(policy, &text.tokenizer, &prompts, None, limits, &mut judge)?)
 }

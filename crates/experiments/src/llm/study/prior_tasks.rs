@@ -210,7 +210,7 @@ fn answers(
             let asked: Vec<&Prompt> = prompts.iter().collect();
             let mut keep =
                 |idx: usize, scores: &[ChoiceScore]| found[idx] = Some(Answer::Choices(scores.to_vec()));
-            score_choices(policy, &base.text.tokenizer, &asked, limits, &mut keep)?;
+            score_choices(policy, &base.text.tokenizer, &asked, None, limits, &mut keep)?;
         }
         Scoring::Text(scoring) => {
             let mut tokens = Vec::with_capacity(prompts.len());
