@@ -19,7 +19,8 @@ use crate::model::LoadedModel;
 
 /// Calibrations that come with the program, for the base model with their fingerprint only: `(path, text)`, as in
 /// `("datasets/NAME/calibration.json", include_str!("../../../datasets/NAME/calibration.json"))`.
-const SHIPPED: &[(&str, &str)] = &[];
+const SHIPPED: &[(&str, &str)] =
+    &[("datasets/tiny_base/calibration.json", include_str!("../../../datasets/tiny_base/calibration.json"))];
 
 /// The measured KL that laws are fitted on.
 const KL: &str = "kl_reference_to_policy_exact_per_sequence";
