@@ -19,7 +19,7 @@ pub(crate) fn calibration(measured: &Measured) -> Option<Calibration> {
         schema: CALIBRATION_SCHEMA.to_owned(),
         base: CalibrationBase {
             name: config.base_name.clone(),
-            fingerprint: config.base.clone(),
+            fingerprint: config.weights.clone(),
             n_parameters: config.n_parameters as u64,
         },
         benchmarks: measured.bases[0][0].prior.iter().map(|score| score.name.clone()).collect(),

@@ -30,8 +30,10 @@ pub(crate) struct StudyConfig {
     pub preset: String,
     /// Seed of the study.
     pub seed: u64,
-    /// Fingerprint of the base's weights.
+    /// Fingerprint of the base: weights, tokenizer and settings.
     pub base: String,
+    /// Fingerprint of its weights alone, by which a forecast knows it again.
+    pub weights: String,
     /// The base's name, and how many weights it has.
     pub base_name: String,
     /// Weights of the base.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 use razor_core::{Seed, write_json};
 use razor_data::Sources;
-use razor_models::fingerprint_model;
+use razor_models::{fingerprint_model, fingerprint_weights};
 use razor_report::Summary;
 use tempfile::TempDir;
 
@@ -392,6 +392,7 @@ impl LlmStudy {
             preset: self.options.preset.clone(),
             seed: self.options.seed.value(),
             base: fingerprint_model(&self.base.folder)?,
+            weights: fingerprint_weights(&self.base.folder)?,
             base_name: self.config.base.model.clone(),
             n_parameters: self.n_parameters(),
             files: self.prior.files(),

@@ -65,6 +65,7 @@ impl Sample {
             preset: "made_up".to_owned(),
             seed: 7,
             base: "00ff".to_owned(),
+            weights: "00fe".to_owned(),
             base_name: "made-up base".to_owned(),
             n_parameters: 1000,
             files: vec![],
