@@ -1,8 +1,8 @@
 //! Two steps of every method of the LLM study on a network of Qwen2.5-0.5B's shape, cut to 2 layers: preset `small` as it
 //! would run on a GPU. The public questions and benchmarks are asked as well where RAZOR_DATA has them.
 //!
-//! The weights are random but for the rows of a few tokens, which are made long so that completions end by themselves and some
-//! of them name an option: methods that learn from right or wrong completions then find both.
+//! The weights are random but for the rows of a few tokens, which are made long so that completions may end by themselves and
+//! name an option. Methods that need right or wrong completions of the base may still find none, and the study then says so.
 
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read or written should fail the test here")]
 
@@ -135,14 +135,23 @@ fn study(model: &Path, out: &Path, more: &[String]) -> LlmStudy {
     LlmStudy::new(LlmConfig::preset("small", &assignments).unwrap(), options).unwrap()
 }
 
-/// What the run of a method on a task measured at its end.
-fn measured(study: &Path, task: &str, method: StudyMethod) -> Value {
+/// The folder of the run of a method on a task.
+fn run_dir(study: &Path, task: &str, method: StudyMethod) -> PathBuf {
     let prefix = format!("{task}-{method}-lr");
     let mut runs = fs::read_dir(study.join("runs")).unwrap().map(|entry| entry.unwrap().path());
-    let run = runs.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&prefix)).unwrap();
-    let failed = fs::read_to_string(run.join("failed.json")).unwrap_or_default();
-    assert_eq!(failed, "", "{method} on {task}");
-    serde_json::from_slice(&fs::read(run.join("measurements/2.json")).unwrap()).unwrap()
+    runs.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&prefix)).unwrap()
+}
+
+/// Why there is no more of a run; empty where there is all.
+fn failure(study: &Path, task: &str, method: StudyMethod) -> String {
+    fs::read_to_string(run_dir(study, task, method).join("failed.json")).unwrap_or_default()
+}
+
+/// What the run of a method on a task measured at its end.
+fn measured(study: &Path, task: &str, method: StudyMethod) -> Value {
+    assert_eq!(failure(study, task, method), "", "{method} on {task}");
+    let path = run_dir(study, task, method).join("measurements/2.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -162,29 +171,48 @@ fn every_method_takes_two_steps_on_the_shape_of_qwen() {
     ];
     study(&dir.path().join("network/model"), &out, &more).run(&mut |_| {}).unwrap();
     for method in StudyMethod::ALL {
+        // A random network may answer nothing rightly, or never end an answer: then the study has to say so.
+        let failure = failure(&out, "science", method);
+        if matches!(method, StudyMethod::SftOwn | StudyMethod::Simpo) && !failure.is_empty() {
+            let is_told =
+                ["nothing to imitate", "no pair to train on"].iter().any(|why| failure.contains(why));
+            assert!(is_told, "{method}: {failure}");
+            continue;
+        }
         let moved = measured(&out, "science", method)["weights"]["relative"].as_f64().unwrap();
         // On-policy steps of a random network may find groups without a right answer, and then stand still.
         assert!(moved > 0.0 || method.is_on_policy(), "{method} moved the weights by {moved}");
     }
 }
 
-/// HumanEval is left out: programs run with the help of `razor` itself, which a test is not.
+/// HumanEval is left out: programs run with the help of `razor` itself, which a test is not. The longest benchmarks are read and
+/// put into prompts, and not asked: they would take minutes a policy.
 #[test]
 fn the_public_questions_and_benchmarks_are_asked_where_they_are() {
     let Some(data) = std::env::var_os("RAZOR_DATA").map(PathBuf::from) else { return };
     let dir = tempfile::tempdir().unwrap();
     write_model(&dir.path().join("network"), &data.join("tokenizers/qwen2.5"), &["A", "B", "7"]);
-    let out = dir.path().join("study");
+    let (model, out) = (dir.path().join("network/model"), dir.path().join("study"));
     let all = ["math", "science", "tools"];
-    let more = [
-        "prior.benchmarks=['hellaswag', 'mmlu', 'truthfulqa_mc2', 'winogrande', 'ifeval']".to_owned(),
-        tasks(&[("math", "gsm8k", 12), ("science", "sciknoweval", 12), ("tools", "toolalpaca", 12)]),
-        format!("sweeps=[{}, {}]", sweep(&all, &[StudyMethod::Sft], 2), sweep(&all, &[StudyMethod::Grpo], 4)),
-    ];
-    study(&dir.path().join("network/model"), &out, &more).run(&mut |_| {}).unwrap();
-    for (task, method) in all.iter().flat_map(|task| [(task, StudyMethod::Sft), (task, StudyMethod::Grpo)]) {
+    let more = |benchmarks: &str| {
+        [
+            format!("prior.benchmarks=[{benchmarks}]"),
+            tasks(&[("math", "gsm8k", 12), ("science", "sciknoweval", 12), ("tools", "toolalpaca", 12)]),
+            format!(
+                "sweeps=[{}, {}]",
+                sweep(&all, &[StudyMethod::Sft], 2),
+                sweep(&["science"], &[StudyMethod::Grpo], 4)
+            ),
+        ]
+    };
+    let planned = study(&model, &out, &more("'mmlu', 'truthfulqa_mc2', 'ifeval'"));
+    assert_eq!(planned.prior_names(), ["mmlu", "truthfulqa_mc2", "ifeval"]);
+    drop(planned);
+    study(&model, &out, &more("'hellaswag', 'winogrande'")).run(&mut |_| {}).unwrap();
+    let runs = all.iter().map(|task| (*task, StudyMethod::Sft)).chain([("science", StudyMethod::Grpo)]);
+    for (task, method) in runs {
         let measured = measured(&out, task, method);
-        assert_eq!(measured["prior"].as_array().unwrap().len(), 5, "{task}");
+        assert_eq!(measured["prior"].as_array().unwrap().len(), 2, "{task}");
         let kl = measured["kl_on_prior_prompts"].as_f64().unwrap();
         assert!(kl.is_finite(), "{method} on {task}: {kl}");
     }
