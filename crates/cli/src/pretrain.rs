@@ -1,22 +1,18 @@
 //! `razor pretrain`.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use razor_experiments::llm::pretrain::{BaseEvaluation, PretrainRecipe, Pretraining, PretrainingResult};
-use razor_trainers::language::{EndedBy, Event};
+use razor_trainers::language::Event;
 use serde_json::json;
 
-use crate::backend;
-use crate::terminal::{command_text, duration_text, print, print_json, tell};
+use crate::terminal::{duration_text, print, print_json, tell};
 use crate::train_progress::TrainProgress;
-use crate::{UsageError, n_workers};
+use crate::{UsageError, backend, interrupt, n_workers};
 
 /// Pre-train a small base on the project's procedural tiny language
 #[derive(Debug, Args)]
@@ -75,10 +71,7 @@ pub(crate) fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
         true => print_json(&result)?,
         false => print(&result_text(&result, args))?,
     }
-    Ok(match result.training.ended_by {
-        EndedBy::Interrupt => ExitCode::from(130),
-        EndedBy::Steps | EndedBy::KlBudget => ExitCode::SUCCESS,
-    })
+    Ok(interrupt::exit_code(&result.training))
 }
 
 fn show_plan(args: &PretrainArgs, recipe: &PretrainRecipe, seconds: f64) -> anyhow::Result<()> {
@@ -101,15 +94,7 @@ fn train(
     recipe: &PretrainRecipe,
     args: &PretrainArgs,
 ) -> anyhow::Result<PretrainingResult> {
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&is_interrupted);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130); // asked twice: at once, the last checkpoint is whole
-        }
-        tell("\ninterrupted: writing a checkpoint after this step; once more ends at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let asked = interrupt::stop_after_a_step()?;
     let mut progress: Option<TrainProgress> = None;
     let mut watch = |event: &Event<'_>| {
         match event {
@@ -123,26 +108,14 @@ fn train(
             }
             _ => {}
         }
-        match is_interrupted.load(Ordering::SeqCst) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        asked()
     };
     let environment = backend::environment(n_workers(None));
     let result = pretraining.run(&backend::device(), &environment, &mut watch);
     if let Some(progress) = &progress {
         progress.finish();
     }
-    let result = result?;
-    if result.training.ended_by == EndedBy::Interrupt {
-        let mut words: Vec<String> = std::env::args().collect();
-        if !args.resume {
-            words.push("--resume".to_owned());
-        }
-        let n_steps = result.training.n_steps;
-        tell(&format!("the run is kept at step {n_steps}; continue with\n  {}", command_text(words)));
-    }
-    Ok(result)
+    result
 }
 
 fn result_text(result: &PretrainingResult, args: &PretrainArgs) -> String {

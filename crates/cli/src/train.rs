@@ -1,11 +1,8 @@
 //! `razor sft`, `rejection-sft`, `grpo`, `simpo` and `self-distill`: one fine-tuning run.
 
 use std::num::NonZero;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Args;
@@ -15,13 +12,13 @@ use razor_trainers::language::loss::Reduction;
 use razor_trainers::language::{EndedBy, TrainingResult};
 use serde_json::json;
 
-use crate::backend;
 use crate::model::{LoadedModel, ModelArgs};
 use crate::progress::CountProgress;
-use crate::terminal::{allows_colours, command_text, print, print_json, tell};
+use crate::terminal::{allows_colours, print, print_json, tell};
 use crate::train_plan::Plan;
 use crate::train_settings::{TrainCommand, settings};
 use crate::train_watch::TrainWatch;
+use crate::{backend, interrupt};
 
 /// What all methods share.
 #[derive(Debug, Args)]
@@ -134,10 +131,7 @@ pub(crate) fn run(
         true => print_json(&result)?,
         false => print(&result_text(&result, args))?,
     }
-    Ok(match result.ended_by {
-        EndedBy::Interrupt => ExitCode::from(130),
-        EndedBy::Steps | EndedBy::KlBudget => ExitCode::SUCCESS,
-    })
+    Ok(interrupt::exit_code(&result))
 }
 
 fn train(
@@ -146,39 +140,16 @@ fn train(
     target: &RunTarget,
     args: &TrainArgs,
 ) -> anyhow::Result<TrainingResult> {
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&is_interrupted);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130); // asked twice: at once, the last checkpoint is whole
-        }
-        tell("\ninterrupted: writing a checkpoint after this step; once more ends at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let asked = interrupt::stop_after_a_step()?;
     let mut shown = TrainWatch::new(prepared.n_steps() as u64, prepared.settings.kl_budget, args.quiet);
     let mut watch = |event: &razor_trainers::language::Event<'_>| {
         shown.hear(event);
-        match is_interrupted.load(Ordering::SeqCst) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        asked()
     };
     let environment = backend::environment(rayon::current_num_threads());
     let result = prepared.run(base, target, &environment, &mut watch);
     shown.end();
-    let result = result?;
-    if result.ended_by == EndedBy::Interrupt {
-        let mut words: Vec<String> = std::env::args().collect();
-        if !args.resume {
-            words.push("--resume".to_owned());
-        }
-        tell(&format!(
-            "the run is kept at step {}; continue with\n  {}",
-            result.n_steps,
-            command_text(words)
-        ));
-    }
-    Ok(result)
+    result
 }
 
 /// Rows as they are trained, token by token.

@@ -26,12 +26,12 @@ pub struct Manifest {
     pub benchmarks: Vec<BenchmarkEntry>,
 }
 
-/// The data of one benchmark.
+/// The data of a task, or of a benchmark, whose id is the folder of its files below a data folder.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BenchmarkEntry {
-    /// The folder of its files below a data folder.
-    pub id: String,
+pub struct TaskEntry<I = TaskId> {
+    /// Which one.
+    pub id: I,
     /// Name for people.
     pub title: String,
     /// One line on what it holds.
@@ -46,25 +46,8 @@ pub struct BenchmarkEntry {
     pub files: Vec<TaskFileEntry>,
 }
 
-/// One task of the manifest.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TaskEntry {
-    /// Which task.
-    pub id: TaskId,
-    /// Name for people.
-    pub title: String,
-    /// One line on what it holds.
-    pub about: String,
-    /// Where it was first published, and by whom.
-    pub source: String,
-    /// Repository and commit whose bytes the sums are of, and what was done to them.
-    pub revision: String,
-    /// Licence as its source states it.
-    pub licence: String,
-    /// Its files. A file with other bytes is loaded too, and says so.
-    pub files: Vec<TaskFileEntry>,
-}
+/// The data of a benchmark.
+pub type BenchmarkEntry = TaskEntry<String>;
 
 /// One file of a task.
 #[derive(Debug, Deserialize)]

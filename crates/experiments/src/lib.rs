@@ -14,13 +14,17 @@
 mod comparison;
 mod environment;
 mod error;
+mod estimate;
 pub mod llm;
 pub mod parity;
 mod pool;
 mod provenance;
 mod study_event;
+mod study_options;
 pub mod theory;
 
 pub use environment::Environment;
 pub use error::ExperimentError;
+pub use estimate::Estimate;
 pub use study_event::StudyEvent;
+pub use study_options::StudyOptions;

@@ -29,8 +29,7 @@ mod train;
 mod verdict;
 
 pub use config::{PARITY_PRESETS, ParityConfig};
-pub use estimate::Estimate;
 pub use method::Method;
 pub use record::{DynamicsRecord, EvalRecord, StepRecord, WeightRecord};
 pub use speed::{Speed, measure_speed};
-pub use study::{ParityStudy, StudyOptions, redraw_parity_report};
+pub use study::{ParityStudy, redraw_parity_report};

@@ -5,9 +5,9 @@ use razor_metrics::{
 };
 use razor_report::{Cell, Column, NumberFormat, Residual, Series, StripRow, Table};
 
-use crate::comparison::Resampling;
 use crate::comparison::policy::{ComparedMethod, ComparedPolicy};
 use crate::comparison::predictors::scatter;
+use crate::comparison::{LEAST_RUNS, Resampling, n_runs};
 
 /// The distances of methods from the common curve.
 pub(crate) struct Law {
@@ -37,7 +37,11 @@ impl Law {
         for &method in methods {
             let interval: Option<BootstrapInterval> =
                 means.iter().find(|(group, _)| *group == method).and_then(|(_, interval)| *interval);
-            let [mean, low, high] = interval.map_or([f64::NAN; 3], |i| [i.estimate, i.low, i.high]);
+            let [mean, mut low, mut high] = interval.map_or([f64::NAN; 3], |i| [i.estimate, i.low, i.high]);
+            let own: Vec<&P> = points.iter().copied().filter(|point| point.method() == method).collect();
+            if n_runs(&own) < LEAST_RUNS {
+                (low, high) = (f64::NAN, f64::NAN);
+            }
             law.residuals.push(Residual {
                 task: String::new(),
                 method: method.name().to_owned(),
@@ -45,8 +49,7 @@ impl Law {
                 mean_low: low,
                 mean_high: high,
             });
-            let own = points.iter().filter(|point| point.method() == method);
-            let dots = own.map(|point| point.forgetting() - fit.predict(point.forward_kl())).collect();
+            let dots = own.iter().map(|point| point.forgetting() - fit.predict(point.forward_kl())).collect();
             let name = method.title().to_owned();
             law.strip.push(StripRow { name, color: method.palette_idx(), mean, low, high, dots });
         }

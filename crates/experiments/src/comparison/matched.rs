@@ -2,13 +2,13 @@
 //!
 //! Never at equal steps: a method that has not moved forgets nothing. Paper: arXiv 2509.04259, figures 2 and 3.
 
-use razor_metrics::{BootstrapInterval, MetricsError, MonotoneFit, RunBootstrap};
+use razor_metrics::{BootstrapInterval, MeanInterval, MetricsError, MonotoneFit, RunBootstrap};
 use razor_report::{MatchAxis, Matched};
 
-use crate::comparison::Resampling;
 use crate::comparison::frontiers::{Frontiers, mean_of_all};
 use crate::comparison::policy::{ComparedMethod, ComparedPolicy};
 use crate::comparison::predictors::scatter;
+use crate::comparison::{LEAST_RUNS, Resampling, n_runs};
 
 /// Where methods are compared.
 pub(crate) struct MatchLevels<'a> {
@@ -22,21 +22,21 @@ pub(crate) struct MatchLevels<'a> {
 
 /// All comparisons of `methods`: by axis, then by level, then by method, so that what is compared stands together.
 ///
-/// `ends` are the policies at the end of a method's runs at a peak learning rate; `base` is the prior score of the base.
+/// `at_score` gives a method's rows at the levels of new-task score; `ends` are the policies at the end of a method's runs at a
+/// peak learning rate; `base` is the prior score of the base.
 ///
 /// # Errors
 /// [`MetricsError::NotFinite`] for a measurement that is not a number.
 pub(crate) fn matched_rows<'a, P: ComparedPolicy>(
     points: &[&'a P],
-    frontiers: &Frontiers<'a, P>,
     methods: &[P::Method],
     levels: &MatchLevels<'_>,
+    at_score: impl Fn(P::Method) -> Vec<Matched>,
     base: f64,
     ends: impl Fn(P::Method, f64) -> Vec<&'a P>,
     resampling: Resampling,
 ) -> Result<Vec<Matched>, MetricsError> {
-    let at_score = methods.iter().map(|&method| matched_score(frontiers, method, levels.scores, resampling));
-    let at_score: Vec<Vec<Matched>> = at_score.collect();
+    let at_score: Vec<Vec<Matched>> = methods.iter().map(|&method| at_score(method)).collect();
     let mut rows: Vec<Matched> =
         (0..levels.scores.len()).flat_map(|level| at_score.iter().map(move |of| of[level].clone())).collect();
     let mut at_kl = Vec::new();
@@ -53,8 +53,34 @@ pub(crate) fn matched_rows<'a, P: ComparedPolicy>(
     Ok(rows)
 }
 
+/// Prior score and forward KL along a method's frontiers, with Student's interval over repetitions.
+pub(crate) fn score_over_repetitions<P: ComparedPolicy>(
+    frontiers: &Frontiers<'_, P>,
+    method: P::Method,
+    levels: &[f64],
+) -> Vec<Matched> {
+    let mean = |level: f64, quantity: fn(&P) -> f64| -> Option<MeanInterval> {
+        let values: Option<Vec<f64>> = frontiers.per_seed(method, level, quantity).into_iter().collect();
+        MeanInterval::new(&values?).ok()
+    };
+    let row = |&level: &f64| {
+        let (prior, kl) = (mean(level, P::prior_task), mean(level, P::forward_kl));
+        Matched {
+            new_task: prior.map(|_| level),
+            prior_task: prior.map(|prior| prior.mean),
+            prior_task_low: prior.and_then(|prior| prior.low),
+            prior_task_high: prior.and_then(|prior| prior.high),
+            kl_reference_to_policy: kl.map(|kl| kl.mean),
+            kl_reference_to_policy_low: kl.and_then(|kl| kl.low),
+            kl_reference_to_policy_high: kl.and_then(|kl| kl.high),
+            ..empty(MatchAxis::Accuracy, level, method)
+        }
+    };
+    levels.iter().map(row).collect()
+}
+
 /// Prior score and forward KL along a method's frontiers, with bootstrap intervals over runs.
-fn matched_score<P: ComparedPolicy>(
+pub(crate) fn score_over_runs<P: ComparedPolicy>(
     frontiers: &Frontiers<'_, P>,
     method: P::Method,
     levels: &[f64],
@@ -114,8 +140,9 @@ fn matched_kl<P: ComparedPolicy>(
     };
     let runs: Vec<usize> = points.iter().map(|point| point.run_idx()).collect();
     let estimates = statistics(scatter.each_once());
-    let intervals: Vec<Option<BootstrapInterval>> = RunBootstrap::new(&runs, n_resamples, seed)
-        .map_or_else(|_| vec![None; levels.len()], |runs| runs.intervals(statistics));
+    let bootstrap = RunBootstrap::new(&runs, n_resamples, seed).ok().filter(|_| n_runs(points) >= LEAST_RUNS);
+    let intervals: Vec<Option<BootstrapInterval>> =
+        bootstrap.map_or_else(|| vec![None; levels.len()], |runs| runs.intervals(statistics));
     let rows = levels.iter().zip(estimates.into_iter().zip(intervals));
     Ok(rows
         .map(|(&level, (prior_task, interval))| Matched {

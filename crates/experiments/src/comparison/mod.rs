@@ -16,12 +16,22 @@ pub(crate) use figures::{
 };
 pub(crate) use frontiers::Frontiers;
 pub(crate) use law::{Law, held_out_table};
-pub(crate) use matched::{MatchLevels, matched_rows};
+pub(crate) use matched::{MatchLevels, matched_rows, score_over_repetitions, score_over_runs};
 pub(crate) use policy::{ComparedMethod, ComparedPolicy};
 pub(crate) use predictors::{Candidate, FORWARD_KL, fit_predictors, scatter};
 pub(crate) use tally::gate_sentence;
 
+use std::collections::BTreeSet;
+
 use razor_core::Seed;
+
+/// Runs of a method below which it has no interval over runs: half of the resamples of two runs hold one of them alone.
+pub(crate) const LEAST_RUNS: usize = 3;
+
+/// Runs among policies.
+pub(crate) fn n_runs<P: ComparedPolicy>(points: &[&P]) -> usize {
+    points.iter().map(|point| point.run_idx()).collect::<BTreeSet<usize>>().len()
+}
 
 /// How intervals are made.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! What a study will cost, before it is run.
+//! What a parity study will cost, from a few steps on this machine.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,11 @@ use razor_core::Seed;
 use razor_models::{Mlp, MlpWeights};
 use razor_tensor::{log_probs, weighted_cross_entropy};
 
+use crate::estimate::Estimate;
 use crate::parity::config::ParityConfig;
 use crate::parity::learner::Learner;
 use crate::parity::plan::{Arm, Plan, Setting};
 use crate::parity::task::{TaskImages, WIDTHS};
-
-/// Expected cost of a study.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
-    /// Wall time of all runs.
-    pub time: Duration,
-    /// Peak memory, bytes.
-    pub memory: u64,
-}
 
 /// Training steps that are timed.
 const N_TIMED_STEPS: usize = 40;
@@ -33,41 +25,39 @@ const PROGRAM_BYTES: u64 = 60 << 20;
 /// Weights, gradients, moments and activations of one run.
 const WORKER_BYTES: u64 = 40 << 20;
 
-impl Estimate {
-    /// Times a few training steps on this machine and scales them to the whole plan.
-    pub(crate) fn measure(
-        config: &ParityConfig,
-        plan: &Plan,
-        images: TaskImages<'_>,
-        n_workers: usize,
-        device: &Device,
-    ) -> Self {
-        let work: f64 = plan.runs.iter().map(|run| Self::work(config, &run.config.run.setting)).sum();
-        let step = seconds_per_step(config, images, device);
-        // Base, its answers to all training images, Fisher information.
-        let per_seed =
-            (config.data.n_train / config.finetune.batch_size + 3 * config.measure.n_fisher_images) as f64;
-        let seconds = step * (work / n_workers as f64 + per_seed * config.n_seeds as f64);
-        Self { time: Duration::from_secs_f64(seconds), memory: memory(config, n_workers) }
-    }
+/// Times a few training steps on this machine and scales them to the whole plan.
+pub(crate) fn estimate(
+    config: &ParityConfig,
+    plan: &Plan,
+    images: TaskImages<'_>,
+    n_workers: usize,
+    device: &Device,
+) -> Estimate {
+    let work: f64 = plan.runs.iter().map(|run| work(config, &run.config.run.setting)).sum();
+    let step = seconds_per_step(config, images, device);
+    // Base, its answers to all training images, Fisher information.
+    let per_seed =
+        (config.data.n_train / config.finetune.batch_size + 3 * config.measure.n_fisher_images) as f64;
+    let seconds = step * (work / n_workers as f64 + per_seed * config.n_seeds as f64);
+    Estimate { time: Duration::from_secs_f64(seconds), memory: memory(config, n_workers) }
+}
 
-    /// Work of a run in training steps.
-    pub(crate) fn work(config: &ParityConfig, setting: &Setting) -> f64 {
-        let batch_size = config.finetune.batch_size as f64;
-        let n_steps = config.finetune.n_images.div_ceil(config.finetune.batch_size) * setting.n_epochs;
-        let n_evals = config.finetune.n_checkpoints_per_epoch * setting.n_epochs;
-        // A step is about three forward passes.
-        let forward = |n_images: usize| n_images as f64 / (3.0 * batch_size);
-        let eval = 2.0 * ACTIVATION_FACTOR * forward(config.data.n_test) + MEASUREMENT_STEPS;
-        let watched = match setting.arm {
-            Arm::Dynamics => {
-                let n_watched = (n_steps / config.dynamics.every_n_steps) as f64;
-                n_watched * (2.0 + 2.0 * 3.0) * forward(config.dynamics.n_images)
-            }
-            Arm::Grid | Arm::Epsilon => 0.0,
-        };
-        n_steps as f64 + n_evals as f64 * eval + watched
-    }
+/// Work of a run in training steps.
+pub(crate) fn work(config: &ParityConfig, setting: &Setting) -> f64 {
+    let batch_size = config.finetune.batch_size as f64;
+    let n_steps = config.finetune.n_images.div_ceil(config.finetune.batch_size) * setting.n_epochs;
+    let n_evals = config.finetune.n_checkpoints_per_epoch * setting.n_epochs;
+    // A step is about three forward passes.
+    let forward = |n_images: usize| n_images as f64 / (3.0 * batch_size);
+    let eval = 2.0 * ACTIVATION_FACTOR * forward(config.data.n_test) + MEASUREMENT_STEPS;
+    let watched = match setting.arm {
+        Arm::Dynamics => {
+            let n_watched = (n_steps / config.dynamics.every_n_steps) as f64;
+            n_watched * (2.0 + 2.0 * 3.0) * forward(config.dynamics.n_images)
+        }
+        Arm::Grid | Arm::Epsilon => 0.0,
+    };
+    n_steps as f64 + n_evals as f64 * eval + watched
 }
 
 fn seconds_per_step(config: &ParityConfig, images: TaskImages<'_>, device: &Device) -> f64 {

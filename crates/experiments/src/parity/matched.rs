@@ -5,7 +5,7 @@ use razor_metrics::MetricsError;
 use razor_report::Matched;
 use razor_trainers::Schedule;
 
-use crate::comparison::{ComparedPolicy, Frontiers, MatchLevels, Resampling, matched_rows};
+use crate::comparison::{ComparedPolicy, Frontiers, MatchLevels, Resampling, matched_rows, score_over_runs};
 use crate::parity::method::Method;
 use crate::parity::points::{Measured, Point};
 
@@ -51,7 +51,8 @@ pub(crate) fn parity_matched_rows(
     let resampling = Resampling { n_resamples: study.measure.n_resamples, seed };
     let ends = |method, rate| ends_at(measured, method, rate);
     let base = measured.base_accuracy().1;
-    matched_rows(&measured.grid(&methods), frontiers, &methods, &levels, base, ends, resampling)
+    let at_score = |method| score_over_runs(frontiers, method, &ACCURACY_LEVELS, resampling);
+    matched_rows(&measured.grid(&methods), &methods, &levels, at_score, base, ends, resampling)
 }
 
 /// The end of the runs at one peak learning rate, constant schedule, fewest epochs.

@@ -4,20 +4,18 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use burn::tensor::Device;
-use razor_core::{Seed, fingerprint};
-use razor_data::{
-    DataPolicy, DatasetId, ImageDataset, Provenance, Sources, load_or_generate, procedural_images,
-};
+use razor_core::fingerprint;
+use razor_data::{DataPolicy, DatasetId, ImageDataset, Provenance, load_or_generate, procedural_images};
 use razor_models::MlpWeights;
 use razor_report::Summary;
 use razor_tensor::log_probs;
 
-use crate::environment::Environment;
 use crate::error::ExperimentError;
+use crate::estimate::Estimate;
 use crate::parity::base::pretrain;
 use crate::parity::config::ParityConfig;
 use crate::parity::dynamics::StepProbe;
-use crate::parity::estimate::Estimate;
+use crate::parity::estimate::{estimate, work};
 use crate::parity::folder::{StudyConfig, StudyFolder};
 use crate::parity::measure::Yardstick;
 use crate::parity::plan::{Arm, Plan, PlannedRun};
@@ -26,26 +24,7 @@ use crate::parity::task::{Task, TaskImages, to_host};
 use crate::parity::train::{SeedContext, finetune};
 use crate::pool::{run_pool, single_threaded};
 use crate::study_event::StudyEvent;
-
-/// How a study is run, besides its config.
-pub struct StudyOptions {
-    /// Folder of the study.
-    pub out: PathBuf,
-    /// Name of the preset, for the records.
-    pub preset: String,
-    /// Seed of everything.
-    pub seed: Seed,
-    /// Whether an earlier study in `out` is continued.
-    pub resume: bool,
-    /// Runs at a time; each keeps one core busy.
-    pub n_workers: usize,
-    /// Where images are looked for.
-    pub sources: Sources,
-    /// Whether procedural images may stand in.
-    pub data_policy: DataPolicy,
-    /// What the study ran on, for the records.
-    pub environment: Environment,
-}
+use crate::study_options::StudyOptions;
 
 /// A study whose images are loaded and whose runs are planned; nothing is trained or written yet.
 pub struct ParityStudy {
@@ -63,11 +42,15 @@ impl ParityStudy {
     ///
     /// # Errors
     /// [`ExperimentError::Data`] for images that are missing where they must not be, or wrong.
-    pub fn new(config: ParityConfig, options: StudyOptions) -> Result<Self, ExperimentError> {
+    pub fn new(
+        config: ParityConfig,
+        options: StudyOptions,
+        data_policy: DataPolicy,
+    ) -> Result<Self, ExperimentError> {
         let load = |id| {
             let seed = options.seed.derive("procedural", 0);
             let (n_train, n_test) = (config.data.n_train, config.data.n_test);
-            load_or_generate(id, &options.sources, options.data_policy, seed, n_train, n_test)
+            load_or_generate(id, &options.sources, data_policy, seed, n_train, n_test)
         };
         let (mut parity, mut fashion) = (load(DatasetId::Mnist)?, load(DatasetId::FashionMnist)?);
         let stand_in_reason = parity.stand_in_reason.take().or(fashion.stand_in_reason.take());
@@ -112,7 +95,7 @@ impl ParityStudy {
     /// What the study will cost on this machine, from a short measurement.
     pub fn estimate(&self, device: &Device) -> Estimate {
         single_threaded(|| {
-            Estimate::measure(&self.config, &self.plan, self.parity_test(), self.options.n_workers, device)
+            estimate(&self.config, &self.plan, self.parity_test(), self.options.n_workers, device)
         })
     }
 
@@ -167,7 +150,7 @@ impl ParityStudy {
 
     /// Steps of a run, in units of a plain training step: what progress and time are measured by.
     fn work(&self, run: &PlannedRun) -> f64 {
-        Estimate::work(&self.config, &run.config.run.setting)
+        work(&self.config, &run.config.run.setting)
     }
 
     fn open_folder(&self) -> Result<StudyFolder, ExperimentError> {

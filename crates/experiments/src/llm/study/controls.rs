@@ -35,7 +35,8 @@ pub(crate) fn control_section(views: &[TaskView<'_>]) -> Result<Section> {
         title: "Controls".to_owned(),
         intro: vec![
             "Adapters, low learning rates, penalties and other targets: if one of them keeps as much as RL does at the same new-task \
-             accuracy, then the smaller step explains the difference and not the reward."
+             accuracy, then it does not take RL's reward to keep it. An adapter or a penalty changes more than the size of a step, \
+             so this does not say what does."
                 .to_owned(),
         ],
         blocks,
@@ -95,7 +96,8 @@ fn control_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
     ];
     let caption = format!(
         "{}: the end of each control. Saved: drop of SFT or GRPO on its frontier of the same repetition at the control's new-task \
-         accuracy, less the control's drop; Student's 95 % interval over repetitions. A dash: not reached there.",
+         accuracy, less the control's drop; Student's 95 % interval over repetitions. A dash: not reached there, or the control \
+         ended below the base and so learned nothing that could be compared.",
         view.name
     );
     let mut table = Table::new(view.file("controls"), caption, columns);
@@ -126,6 +128,7 @@ fn control_name(setting: &Setting, arms: &BTreeSet<String>) -> String {
 fn saved_against(view: &TaskView<'_>, yardstick: StudyMethod, ends: &[&Point]) -> Cell {
     let saved: Vec<f64> = ends
         .iter()
+        .filter(|end| end.new_task() > view.base_of(end).new_task.sampled)
         .filter_map(|end| {
             let seed =
                 view.frontiers.of(yardstick).iter().find(|seed| seed.seed_idx == end.setting.seed_idx)?;

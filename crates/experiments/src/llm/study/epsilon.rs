@@ -4,8 +4,8 @@ use anyhow::Result;
 use razor_metrics::MeanInterval;
 use razor_report::{Block, Cell, Column, NumberFormat, Section, Table};
 
-use crate::comparison::ComparedPolicy;
-use crate::llm::study::fitted::{n_runs, quadratic_r2, rank_correlation};
+use crate::comparison::{ComparedPolicy, n_runs};
+use crate::llm::study::fitted::{quadratic_r2, rank_correlation};
 use crate::llm::study::gradient_movement::{gradient_figures, lowest_tenth};
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::plan::Setting;

@@ -8,13 +8,13 @@ use razor_core::Seed;
 use razor_metrics::draw_completions;
 use razor_models::GenerationLimits;
 
+use crate::estimate::Estimate;
 use crate::llm::fine_tune::{FineTuneSettings, MethodSettings, Prepared, TaskQuestions};
 use crate::llm::study::config::NewTaskConfig;
 use crate::llm::study::fine_tune_settings::{fine_tune_settings, task_settings};
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::plan::Setting;
 use crate::llm::study::runner::LlmStudy;
-use crate::parity::Estimate;
 
 /// Questions that are looked at.
 const N_LOOKED_AT: usize = 32;

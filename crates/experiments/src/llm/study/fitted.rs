@@ -1,15 +1,10 @@
 //! How well one quantity predicts forgetting, for some of the policies of a task.
 
-use std::collections::BTreeSet;
-
 use razor_metrics::{QuadraticFit, RunBootstrap, spearman};
 use razor_report::Cell;
 
-use crate::comparison::{Resampling, scatter};
+use crate::comparison::{LEAST_RUNS, Resampling, n_runs, scatter};
 use crate::llm::study::points::Point;
-
-/// Runs below which there is no interval: half of the resamples of two runs hold one of them alone.
-const LEAST_RUNS: usize = 3;
 
 /// A figure and its 95 % interval over runs; missing where too few policies or runs define it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -69,9 +64,4 @@ fn over_runs(
         value: statistic(&vec![1.0; points.len()]),
         interval: interval.map(|interval| (interval.low, interval.high)),
     }
-}
-
-/// Runs among policies.
-pub(crate) fn n_runs(points: &[&Point]) -> usize {
-    points.iter().map(|point| point.run_idx).collect::<BTreeSet<usize>>().len()
 }

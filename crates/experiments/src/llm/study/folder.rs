@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use razor_core::{read_toml, write_json, write_toml};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::ExperimentError;
 use crate::llm::study::config::LlmConfig;
@@ -111,14 +112,21 @@ const DOCUMENTS: &str = "documents.json";
 /// Wall-clock time of a run.
 pub(crate) const SECONDS: &str = "seconds.json";
 
-/// Where the policy of a stage is.
-pub(crate) const LAST_MODEL: &str = "last_model.json";
-
 /// The policy of a stage on every new task.
 pub(crate) const ON_TASKS: &str = "on_tasks.json";
 
 /// Why a run ended early.
 pub(crate) const FAILED: &str = "failed.json";
+
+/// Why a run or a stage ended early, where it did.
+pub(crate) fn read_failure(run: &Path) -> Result<Option<String>> {
+    let path = run.join(FAILED);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let reason: Value = read_json(&path)?;
+    Ok(Some(reason["message"].as_str().unwrap_or_default().to_owned()))
+}
 
 /// Whether nothing is left to be done in the folder of this run.
 pub(crate) fn is_done(run: &Path) -> bool {

@@ -28,22 +28,27 @@ pub(crate) fn forgotten_section(views: &[TaskView<'_>], text: DocumentText<'_>) 
     Ok(Section {
         title: "What was forgotten".to_owned(),
         intro: vec![
-            "By benchmark, at the end of each method's best setting by new-task accuracy at temperature 1; the documents are those of \
-             the base, so differences are paired. Pass@k shows whether a method finds answers that the base never draws. \
-             CKNNA compares the last hidden state on prior prompts with the base's."
+            "By benchmark, at the end of each method's best setting by new-task accuracy at temperature 1 (of equal ones the setting that \
+             kept more); the documents are those of the base, so differences are paired. Pass@k above the base's shows answers \
+             that the base never drew in k tries, where its own pass@k leaves room for them. CKNNA compares the last hidden state on prior prompts with the base's."
                 .to_owned(),
         ],
         blocks,
     })
 }
 
-/// The ends of each method's setting with the best mean new-task score.
+/// The ends of each method's setting with the best mean new-task score; of equal ones the setting that kept more.
 fn best_ends<'a>(view: &TaskView<'a>) -> Vec<(StudyMethod, Vec<&'a Point>)> {
     let groups = by_setting(&view.ends());
     let best = |method: StudyMethod| {
         let own = groups.iter().filter(|group| group.setting.method == method);
-        let score = |points: &[&Point]| mean_of(points, Point::new_task).unwrap_or(f64::NEG_INFINITY);
-        let best = own.max_by(|a, b| score(&a.points).total_cmp(&score(&b.points)))?;
+        let mean =
+            |points: &[&Point], of: fn(&Point) -> f64| mean_of(points, of).unwrap_or(f64::NEG_INFINITY);
+        let score = |points: &[&Point]| mean(points, Point::new_task);
+        let kept = |points: &[&Point]| mean(points, Point::prior_task);
+        let best = own.max_by(|a, b| {
+            score(&a.points).total_cmp(&score(&b.points)).then(kept(&a.points).total_cmp(&kept(&b.points)))
+        })?;
         Some((method, best.points.clone()))
     };
     view.methods.iter().filter_map(|&method| best(method)).collect()

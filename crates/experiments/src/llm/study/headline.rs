@@ -88,7 +88,7 @@ impl Contrast {
     }
 }
 
-/// The difference at every level that both reach in some repetition.
+/// The difference at every level that both reach in some repetition, from the first policy of a frontier on.
 pub(crate) fn headline_table(view: &TaskView<'_>) -> Table {
     let columns = vec![
         Column::number("New-task accuracy", "", NumberFormat::Percent(0)),
@@ -98,11 +98,18 @@ pub(crate) fn headline_table(view: &TaskView<'_>) -> Table {
     ];
     let caption = format!(
         "{}: what SFT forgets more than GRPO where both have the same new-task accuracy, along the frontiers of each \
-         repetition; mean with Student's 95 % interval over repetitions that have both.",
+         repetition; mean with Student's 95 % interval over repetitions that have both. A frontier is chosen among all rates \
+         and checkpoints of a repetition by the very questions and documents that it is read on; repetitions differ in the \
+         seed of training alone. Below the first policy of a frontier that policy counts; levels below all of them are left out.",
         view.name
     );
     let mut table = Table::new(view.file("headline"), caption, columns);
-    for contrast in view.levels().into_iter().filter_map(|level| Contrast::headline(view, level)) {
+    let frontiers =
+        [StudyMethod::Sft, StudyMethod::Grpo].into_iter().flat_map(|method| view.frontiers.of(method));
+    let first = frontiers.filter_map(|seed| Some(seed.frontier_points().first()?.new_task()));
+    let first = first.fold(f64::INFINITY, f64::min);
+    let levels = view.levels().into_iter().filter(|level| *level >= first);
+    for contrast in levels.filter_map(|level| Contrast::headline(view, level)) {
         let each: Vec<String> = contrast.per_seed.iter().map(|(_, difference)| points(*difference)).collect();
         let answer = match contrast.answer() {
             Some(true) => "SFT forgets more",

@@ -6,8 +6,10 @@ use razor_report::{
     Axis, Block, Column, Figure, MatchAxis, Matched, NumberFormat, Residual, Section, Table, matched_table,
 };
 
-use crate::comparison::{ComparedPolicy, Law, Words, held_out_table, law_figure, residual_figure, scatter};
-use crate::llm::study::fitted::{self, n_runs, quadratic_r2, rank_correlation};
+use crate::comparison::{
+    ComparedPolicy, Law, Words, held_out_table, law_figure, n_runs, residual_figure, scatter,
+};
+use crate::llm::study::fitted::{self, quadratic_r2, rank_correlation};
 use crate::llm::study::method::{StudyMethod, title_of};
 use crate::llm::study::points::Point;
 use crate::llm::study::task_view::TaskView;
@@ -69,7 +71,8 @@ fn law_blocks(view: &TaskView<'_>, law: Law) -> Result<Vec<Block>> {
         view.file("residuals"),
         format!("{}: do all methods lie on one curve?", view.name),
         "Measured less predicted forgetting per method under one quadratic for all: mean with 95 % interval over runs, and \
-         every policy. A method whose interval misses zero forgets more (right) or less (left) than its KL says.",
+         every policy. A method whose interval misses zero forgets more (right) or less (left) than its KL says; a method of \
+         fewer than three runs has no interval.",
     );
     Ok(vec![
         Block::Figure(scatter_figure(view)?),

@@ -3,7 +3,7 @@
 use razor_metrics::MetricsError;
 use razor_report::Matched;
 
-use crate::comparison::{ComparedPolicy, MatchLevels, matched_rows};
+use crate::comparison::{ComparedPolicy, MatchLevels, matched_rows, score_over_repetitions};
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::points::Point;
 use crate::llm::study::task_view::TaskView;
@@ -17,8 +17,9 @@ const KL_LEVELS: [f64; 9] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 /// [`MetricsError::NotFinite`] for a measurement that is not a number.
 pub(crate) fn matched_of_task(view: &TaskView<'_>) -> Result<Vec<Matched>, MetricsError> {
     let ends = view.ends();
+    let scores = view.levels();
     let levels = MatchLevels {
-        scores: &view.levels(),
+        scores: &scores,
         divergences: &KL_LEVELS.into_iter().filter(|&level| is_shared(view, level)).collect::<Vec<f64>>(),
         learning_rates: &view.learning_rates(),
     };
@@ -28,8 +29,8 @@ pub(crate) fn matched_of_task(view: &TaskView<'_>) -> Result<Vec<Matched>, Metri
         ends.iter().copied().filter(is_wanted).collect()
     };
     let (base, resampling) = (view.base_scores().1, view.resampling("matched"));
-    let rows =
-        matched_rows(&view.points, &view.frontiers, &view.methods, &levels, base, ends_at, resampling)?;
+    let at_score = |method| score_over_repetitions(&view.frontiers, method, &scores);
+    let rows = matched_rows(&view.points, &view.methods, &levels, at_score, base, ends_at, resampling)?;
     Ok(rows.into_iter().map(|row| Matched { task: view.name.to_owned(), ..row }).collect())
 }
 

@@ -48,4 +48,4 @@ pub use method::StudyMethod;
 pub use plan::Setting;
 pub use record::{BenchmarkScore, Measurement, NewTaskScore, PartSeconds, WeightMovement};
 pub use report::{is_llm_study, redraw_llm_report};
-pub use runner::{LlmStudy, LlmStudyOptions, LoadBase};
+pub use runner::{LlmStudy, LoadBase};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::comparison::ComparedPolicy;
 use crate::llm::study::config::MAIN_ARM;
 use crate::llm::study::folder::{
-    FAILED, ON_TASKS, SECONDS, StudyConfig, StudyFolder, is_done, read_json, read_measurements,
+    FAILED, ON_TASKS, SECONDS, StudyConfig, StudyFolder, is_done, read_failure, read_json, read_measurements,
 };
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::plan::{Plan, PlannedRun, Setting};
@@ -31,7 +31,7 @@ pub(crate) struct Point {
     pub arms: BTreeSet<String>,
     /// Which of the study's bases it started from.
     pub base_idx: u64,
-    /// Whether this is the end of the run.
+    /// Whether this is the end of the run; no policy is where the run failed.
     pub is_last: bool,
     /// Drop of the prior score since the base, as a fraction.
     pub forgetting: f64,
@@ -114,6 +114,8 @@ pub(crate) struct Measured {
     pub points: Vec<Point>,
     /// The finished stages of all sequences, each sequence in its order.
     pub stages: Vec<Stage>,
+    /// Stages that diverged or had nothing to learn from: method, task, reason. Their sequences end there.
+    pub failed_stages: Vec<(StudyMethod, String, String)>,
     /// Wall-clock time of each finished run.
     pub seconds: Vec<(String, PartSeconds)>,
     /// Runs that diverged or had nothing to learn from, with the reason; what was measured before that is among the points.
@@ -150,6 +152,7 @@ impl Measured {
             bases,
             points: Vec::new(),
             stages: Vec::new(),
+            failed_stages: Vec::new(),
             seconds: Vec::new(),
             failed: Vec::new(),
         };
@@ -161,11 +164,7 @@ impl Measured {
                 if path.join(SECONDS).is_file() {
                     measured.seconds.push((run.id.clone(), read_json(&path.join(SECONDS))?));
                 }
-                if path.join(FAILED).is_file() {
-                    let reason: Value = read_json(&path.join(FAILED))?;
-                    let reason = reason["message"].as_str().unwrap_or_default().to_owned();
-                    measured.failed.push((run.id.clone(), reason));
-                }
+                measured.failed.extend(read_failure(&path)?.map(|reason| (run.id.clone(), reason)));
                 if !path.join("measurements").is_dir() {
                     continue;
                 }
@@ -184,6 +183,7 @@ impl Measured {
         let (base_prior, shifts) = (base.prior_score, read_shifts(path)?);
         let measurements = read_measurements(path)?;
         let last = measurements.last().map_or(0, |last| last.step);
+        let has_failed = path.join(FAILED).is_file();
         for measured in measurements.into_iter().filter(|measured| measured.step > 0) {
             let shift = shifts.get(&measured.step).with_context(|| {
                 format!("{}: no KL after step {}", path.join("kl.jsonl").display(), measured.step)
@@ -195,7 +195,7 @@ impl Measured {
                 peak_rate: setting.peak_rate(&self.config.study),
                 arms: run.arms.clone(),
                 base_idx,
-                is_last: measured.step == last,
+                is_last: !has_failed && measured.step == last,
                 forgetting: base_prior - measured.prior_score,
                 shift: *shift,
                 measured,
@@ -207,11 +207,14 @@ impl Measured {
     fn add_stages(&mut self, folder: &StudyFolder) -> Result<()> {
         for &method in &self.config.study.sequence.methods {
             for (stage, task) in self.config.study.tasks.iter().enumerate() {
-                let path = folder.stage(method.name(), stage, &task.name).join(ON_TASKS);
-                if !path.is_file() {
+                let path = folder.stage(method.name(), stage, &task.name);
+                if let Some(reason) = read_failure(&path)? {
+                    self.failed_stages.push((method, task.name.clone(), reason));
+                }
+                if !path.join(ON_TASKS).is_file() {
                     break;
                 }
-                let on_tasks = read_json(&path)?;
+                let on_tasks = read_json(&path.join(ON_TASKS))?;
                 self.stages.push(Stage { method, on_tasks });
             }
         }

@@ -5,7 +5,7 @@ use razor_report::{Block, Cell, Column, NumberFormat, Section, Table};
 use crate::comparison::ComparedPolicy;
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::points::Point;
-use crate::llm::study::task_view::TaskView;
+use crate::llm::study::task_view::{TaskView, mean_of};
 use crate::llm::study::words::{list, percent, points};
 
 /// The four methods: offline before on-policy, without a negative term before with one.
@@ -85,15 +85,15 @@ fn quadrant_table(view: &TaskView<'_>, level: f64) -> Table {
     );
     let mut table = Table::new(view.file("quadrants"), caption, columns);
     for (method, data, negative) in QUADRANTS {
-        let own = view.points.iter().filter(|point| point.setting.method == method);
-        let best = own.map(|point| point.new_task()).reduce(f64::max);
+        let best = view.frontiers.of(method).iter().filter_map(|seed| seed.frontier_points().last().copied());
+        let best: Vec<&Point> = best.collect();
         table.push(vec![
             data.into(),
             negative.into(),
             method.title().into(),
             view.drop_at(method, level).into(),
             Cell::from(view.frontiers.mean(method, level, Point::forward_kl)),
-            best.into(),
+            Cell::from(mean_of(&best, Point::new_task)),
         ]);
     }
     table

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use razor_core::write_json;
 use razor_data::Sources;
 use razor_models::{Decoder, ModelError};
-use razor_trainers::language::run::metric_name;
+use razor_trainers::language::run::{RunFolder, metric_name};
 use razor_trainers::language::{Evaluation, EvaluationKind, Event, TrainError, TrainingResult};
 use serde_json::json;
 
@@ -38,10 +38,7 @@ pub(crate) fn run_in(dir: &Path, settings: FineTuneSettings, context: &RunContex
     let mut clock = PartClock::new();
     match train(dir, settings, context, &mut clock) {
         Ok(()) => {}
-        Err(error) if is_finding(&error) => {
-            write_json(&dir.join(FAILED), &json!({ "message": format!("{error:#}") }))?;
-        }
-        Err(error) => return Err(error.context(format!("run {}", dir.display()))),
+        Err(error) => keep_finding(dir, error).with_context(|| format!("run {}", dir.display()))?,
     }
     let seconds = PartSeconds { total: started.elapsed().as_secs_f64(), ..clock.parts };
     write_json(&dir.join(SECONDS), &seconds)?;
@@ -84,17 +81,24 @@ fn train(
     Ok(())
 }
 
-/// One stage of a sequence: trained, and measured by the caller.
+/// One stage of a sequence: trained unless it is already, and measured by the caller. `None` where it diverges or has nothing
+/// to learn from; its folder says why.
 pub(crate) fn run_stage(
     dir: &Path,
     settings: FineTuneSettings,
     base: &BaseModel,
     measure: &MeasureConfig,
     (sources, environment): (&Sources, &Environment),
-) -> Result<TrainingResult> {
-    let prepared = prepare(settings, base, measure, sources)?;
-    let target = target(dir, &prepared, base, measure)?;
-    prepared.run(base, &target, environment, &mut |_| ControlFlow::Continue(()))
+) -> Result<Option<TrainingResult>> {
+    if let Some(result) = RunFolder::result(dir)? {
+        return Ok(Some(result));
+    }
+    let train = || {
+        let prepared = prepare(settings, base, measure, sources)?;
+        let target = target(dir, &prepared, base, measure)?;
+        prepared.run(base, &target, environment, &mut |_| ControlFlow::Continue(()))
+    };
+    train().map(Some).or_else(|error| keep_finding(dir, error).map(|()| None))
 }
 
 /// The run with its cadences, which go by its number of steps.
@@ -140,11 +144,17 @@ fn train_error(error: anyhow::Error) -> TrainError {
     }
 }
 
-/// Whether this is something that a study finds out about a setting, and not that the study cannot go on.
-fn is_finding(error: &anyhow::Error) -> bool {
-    let found = error.downcast_ref::<TrainError>();
-    matches!(found, Some(TrainError::NotFinite { .. } | TrainError::Diverged { .. }))
-        || error.is::<NothingToLearn>()
+/// Writes down what a study finds out about a setting: that it diverges, or has nothing to learn from. With any other error the
+/// study cannot go on.
+fn keep_finding(dir: &Path, error: anyhow::Error) -> Result<()> {
+    let has_diverged = matches!(
+        error.downcast_ref::<TrainError>(),
+        Some(TrainError::NotFinite { .. } | TrainError::Diverged { .. })
+    );
+    if !has_diverged && !error.is::<NothingToLearn>() {
+        return Err(error);
+    }
+    Ok(write_json(&dir.join(FAILED), &json!({ "message": format!("{error:#}") }))?)
 }
 
 /// Adds up where the time of a run goes.

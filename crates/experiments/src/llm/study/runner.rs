@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result};
-use razor_core::{Seed, write_json};
-use razor_data::Sources;
+use razor_core::write_json;
 use razor_models::{fingerprint_model, fingerprint_weights};
 use razor_report::Summary;
+use razor_trainers::language::TrainingResult;
+use razor_trainers::language::run::RunFolder;
 use tempfile::TempDir;
 
-use crate::environment::Environment;
 use crate::error::ExperimentError;
 use crate::llm::fine_tune::BaseModel;
 use crate::llm::pretrain::{PretrainRecipe, Pretraining};
 use crate::llm::study::config::LlmConfig;
 use crate::llm::study::fine_tune_settings::fine_tune_settings;
-use crate::llm::study::folder::{LAST_MODEL, ON_TASKS, StudyConfig, StudyFolder, is_done, read_json};
+use crate::llm::study::folder::{FAILED, ON_TASKS, StudyConfig, StudyFolder, is_done};
 use crate::llm::study::method::StudyMethod;
 use crate::llm::study::plan::{Plan, PlannedRun, Setting};
 use crate::llm::study::prior_tasks::PriorTasks;
@@ -28,37 +28,19 @@ use crate::llm::study::yardstick::{TaskYardstick, Yardstick};
 use crate::llm::tiny_base::write_tiny_base;
 use crate::pool::{run_pool, single_threaded};
 use crate::study_event::StudyEvent;
+use crate::study_options::StudyOptions;
 
 /// Weights above which a run takes all cores instead of one.
 const LARGE: usize = 20_000_000;
 
-/// Reads a model folder, or a hub id.
+/// Reads a model folder, or a hub id, onto the build's device.
 pub type LoadBase = dyn Fn(&str) -> Result<BaseModel> + Send + Sync;
-
-/// How a study is run, besides its config.
-pub struct LlmStudyOptions {
-    /// Folder of the study.
-    pub out: PathBuf,
-    /// Name of the preset, for the records.
-    pub preset: String,
-    /// Seed of everything.
-    pub seed: Seed,
-    /// Whether an earlier study in `out` is continued.
-    pub resume: bool,
-    /// Runs at a time of a small base, each on one core; a large one takes all cores.
-    pub n_workers: usize,
-    /// Where data sets are looked for.
-    pub sources: Sources,
-    /// What the study ran on, for the records.
-    pub environment: Environment,
-    /// Reads models onto the build's device.
-    pub load_base: Box<LoadBase>,
-}
 
 /// A study whose base is read and whose runs are planned; nothing is trained yet.
 pub struct LlmStudy {
     pub(crate) config: LlmConfig,
-    pub(crate) options: LlmStudyOptions,
+    pub(crate) options: StudyOptions,
+    load_base: Box<LoadBase>,
     pub(crate) base: BaseModel,
     pub(crate) prior: PriorTasks,
     pub(crate) plan: Plan,
@@ -77,20 +59,20 @@ impl LlmStudy {
     ///
     /// # Errors
     /// When the base or a data set cannot be read.
-    pub fn new(config: LlmConfig, options: LlmStudyOptions) -> Result<Self> {
+    pub fn new(config: LlmConfig, options: StudyOptions, load_base: Box<LoadBase>) -> Result<Self> {
         let mut unpacked = None;
         let base = if config.is_embedded() {
             let folder = tempfile::tempdir().context("cannot make a folder for the embedded base")?;
             write_tiny_base(folder.path())?;
-            let base = (options.load_base)(&path_text(folder.path())?)?;
+            let base = load_base(&path_text(folder.path())?)?;
             unpacked = Some(folder);
             base
         } else {
-            (options.load_base)(&config.base.model)?
+            load_base(&config.base.model)?
         };
         let prior = PriorTasks::load(&config, &base, &options.sources)?;
         let plan = Plan::new(&config);
-        Ok(Self { config, options, base, prior, plan, _unpacked: unpacked })
+        Ok(Self { config, options, load_base, base, prior, plan, _unpacked: unpacked })
     }
 
     /// Number of runs; a sequence of tasks counts as one.
@@ -237,11 +219,12 @@ impl LlmStudy {
             let seed = self.options.seed.derive("base", base_idx).value() >> 1; // TOML has no larger numbers
             let recipe = PretrainRecipe::load(None, &[format!("seed={seed}")])?;
             let into = path.join("pretraining");
-            let pretraining = Pretraining::new(recipe, &into, into.is_dir())?;
+            let is_begun = into.join("config.toml").is_file();
+            let pretraining = Pretraining::new(recipe, &into, is_begun)?;
             let device = self.base.decoder.device();
             pretraining.run(&device, &self.options.environment, &mut |_| ControlFlow::Continue(()))?;
         }
-        (self.options.load_base)(&path_text(&model)?).map(Some)
+        (self.load_base)(&path_text(&model)?).map(Some)
     }
 
     fn task_yardsticks<'a>(&'a self, common: &'a Yardstick<'a>) -> Result<Vec<TaskYardstick<'a>>> {
@@ -306,7 +289,7 @@ impl LlmStudy {
         run_in(&folder.run(&run.id), settings, &context)
     }
 
-    /// Each task on the policy of the one before. Weights are kept until the last stage is done.
+    /// Each task on the policy of the one before, up to a stage that fails. Weights are kept until all are done.
     fn run_sequence(
         &self,
         method: StudyMethod,
@@ -321,21 +304,29 @@ impl LlmStudy {
             .map(|(stage, task)| folder.stage(method.name(), stage, &task.name))
             .collect();
         for (stage, dir) in dirs.iter().enumerate() {
+            if dir.join(FAILED).is_file() {
+                break;
+            }
             if dir.join(ON_TASKS).is_file() {
                 continue;
             }
             let before = match stage.checked_sub(1) {
                 Some(before) => {
-                    let model: PathBuf = read_json(&dirs[before].join(LAST_MODEL))?;
-                    Some((self.options.load_base)(&path_text(&model)?)?)
+                    let trained: Option<TrainingResult> = RunFolder::result(&dirs[before])?;
+                    let trained =
+                        trained.with_context(|| format!("no `done` in {}", dirs[before].display()))?;
+                    Some((self.load_base)(&path_text(&trained.last_model)?)?)
                 }
                 None => None,
             };
-            self.run_stage(dir, stage, method, before.as_ref().unwrap_or(&self.base), yardsticks)?;
+            if !self.run_stage(dir, stage, method, before.as_ref().unwrap_or(&self.base), yardsticks)? {
+                break;
+            }
         }
         dirs.iter().try_for_each(|dir| remove_checkpoints(dir))
     }
 
+    /// Whether there is a policy to go on from.
     fn run_stage(
         &self,
         dir: &Path,
@@ -343,7 +334,7 @@ impl LlmStudy {
         method: StudyMethod,
         base: &BaseModel,
         yardsticks: &[TaskYardstick<'_>],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let task = &self.config.tasks[stage];
         let setting = self.stage_setting(method, &task.name);
         let seed = self.options.seed.derive("sequence", stage as u64);
@@ -355,13 +346,14 @@ impl LlmStudy {
         let shared = (&self.options.sources, &self.options.environment);
         let trained = run_stage(dir, settings, base, &self.config.measure, shared)
             .with_context(|| format!("stage {}", dir.display()))?;
-        let policy = (self.options.load_base)(&path_text(&trained.last_model)?)?;
+        let Some(trained) = trained else { return Ok(false) };
+        let policy = (self.load_base)(&path_text(&trained.last_model)?)?;
         let mut on_tasks = Vec::with_capacity(yardsticks.len());
         for yardstick in yardsticks {
             on_tasks.push(yardstick.measure(&policy.decoder, trained.n_steps, false)?);
         }
-        write_json(&dir.join(LAST_MODEL), &trained.last_model)?;
-        Ok(write_json(&dir.join(ON_TASKS), &on_tasks)?)
+        write_json(&dir.join(ON_TASKS), &on_tasks)?;
+        Ok(true)
     }
 
     pub(crate) fn stage_setting(&self, method: StudyMethod, task: &str) -> Setting {

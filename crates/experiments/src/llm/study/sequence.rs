@@ -75,6 +75,9 @@ pub(crate) fn sequence_section(measured: &Measured) -> Section {
     } else {
         blocks.push(Block::Table(stage_table(measured, &sequences)));
         blocks.push(Block::Table(transfer_table(measured, &sequences)));
+        blocks.extend(measured.failed_stages.iter().map(|(method, task, reason)| {
+            Block::Text(format!("The sequence of {} ended on {task}: {reason}.", method.title()))
+        }));
     }
     Section {
         title: "The tasks one after another".to_owned(),
@@ -92,7 +95,7 @@ fn stage_table(measured: &Measured, sequences: &[Sequence<'_>]) -> Table {
     let tasks = &measured.config.study.tasks;
     columns.extend(tasks.iter().map(|task| Column::number(task.name.as_str(), "", NumberFormat::Percent(1))));
     columns.push(Column::number("Prior score", "", NumberFormat::Percent(1)));
-    let caption = "Task by stage: accuracy on every new task and the prior score after each stage. A dash: not done yet.";
+    let caption = "Task by stage: accuracy on every new task and the prior score after each stage. A dash: not measured.";
     let mut table = Table::new("sequence_stages", caption, columns);
     let row = |method: &str, after: &str, scores: &[Measurement]| -> Vec<Cell> {
         let mut cells: Vec<Cell> = vec![method.into(), after.into()];

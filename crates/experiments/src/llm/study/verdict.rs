@@ -120,7 +120,7 @@ fn law(view: &TaskView<'_>, residuals: &[Residual]) -> Option<String> {
         })
         .collect();
     text += &match off.len() {
-        0 => "; no method lies off the common curve".to_owned(),
+        0 => "; no method of three runs or more lies off the common curve".to_owned(),
         1 => format!("; {} lies off the common curve", off[0]),
         _ => format!("; {} lie off the common curve", list(&off)),
     };

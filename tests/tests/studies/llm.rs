@@ -1,8 +1,6 @@
 //! A small LLM study on the embedded base as a whole: same records with any number of workers and after a stop; folders that
 //! are taken are left alone; a report is drawn again without training.
 
-#![expect(clippy::unwrap_used, reason = "a file that cannot be read or written should fail the test here")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +9,12 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use razor_core::Seed;
 use razor_data::Sources;
-use razor_experiments::llm::study::{LlmConfig, LlmStudy, LlmStudyOptions, redraw_llm_report};
+use razor_experiments::llm::study::{LlmConfig, LlmStudy, redraw_llm_report};
 use razor_experiments::llm::tiny_base::read_base;
-use razor_experiments::{Environment, StudyEvent};
+use razor_experiments::{StudyEvent, StudyOptions};
 use serde_json::Value;
+
+use crate::{copy_of, environment, files, kept_folder};
 
 /// Three runs and a sequence of two stages out of preset `smoke`.
 const SMALL: [&str; 5] = [
@@ -31,54 +31,27 @@ const SMALL: [&str; 5] = [
 
 fn study(out: &Path, n_workers: usize, resume: bool, more: &[&str]) -> LlmStudy {
     let assignments: Vec<String> = SMALL.iter().chain(more).map(|&text| text.to_owned()).collect();
-    let environment = Environment {
-        razor: "0".to_owned(),
-        commit: "none".to_owned(),
-        burn: "0".to_owned(),
-        backend: "flex".to_owned(),
-        platform: "test".to_owned(),
-        n_workers,
-    };
-    let options = LlmStudyOptions {
+    let options = StudyOptions {
         out: out.to_owned(),
         preset: "smoke".to_owned(),
         seed: Seed::new(0),
         resume,
         n_workers,
         sources: Sources::new(None),
-        environment,
-        load_base: Box::new(|folder: &str| read_base(Path::new(folder), &Device::flex())),
+        environment: environment(n_workers),
     };
-    LlmStudy::new(LlmConfig::preset("smoke", &assignments).unwrap(), options).unwrap()
+    let load_base = Box::new(|folder: &str| read_base(Path::new(folder), &Device::flex()));
+    LlmStudy::new(LlmConfig::preset("smoke", &assignments).unwrap(), options, load_base).unwrap()
 }
 
 /// The study that others are compared with, run once, by one worker. Nothing may write to it.
 fn reference() -> &'static Path {
     static REFERENCE: OnceLock<PathBuf> = OnceLock::new();
     REFERENCE.get_or_init(|| {
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("llm_study");
-        if out.exists() {
-            fs::remove_dir_all(&out).unwrap();
-        }
+        let out = kept_folder("llm_study");
         study(&out, 1, false, &[]).run(&mut |_| {}).unwrap();
         out
     })
-}
-
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(path.strip_prefix(dir).unwrap().to_owned(), fs::read(path).unwrap());
-            }
-        }
-    }
-    found
 }
 
 /// What two equal studies have in common: everything but times, and what names the number of workers.
@@ -122,16 +95,6 @@ fn run_dir(study: &Path, prefix: &str) -> PathBuf {
     folders.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).unwrap()
 }
 
-fn copy_of_reference() -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for (path, bytes) in files(reference()) {
-        let path = copy.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    copy
-}
-
 #[test]
 fn the_number_of_workers_changes_no_record() {
     let dir = tempfile::tempdir().unwrap();
@@ -148,7 +111,7 @@ fn the_number_of_workers_changes_no_record() {
 
 #[test]
 fn a_study_that_was_stopped_goes_on_to_the_same_records() {
-    let copy = copy_of_reference();
+    let copy = copy_of(reference());
     // As after a kill: one run half done, one not begun, the sequence in its second stage, and no report.
     fs::remove_file(run_dir(copy.path(), "math-grpo").join("done")).unwrap();
     fs::remove_dir_all(run_dir(copy.path(), "math-lora_sft")).unwrap();
@@ -181,7 +144,7 @@ fn every_run_has_its_measurements_and_the_base_has_one_on_each_task() {
 
 #[test]
 fn a_folder_that_is_taken_is_left_alone() {
-    let copy = copy_of_reference();
+    let copy = copy_of(reference());
     let before = files(copy.path());
     let refused = |resume: bool, more: &[&str]| {
         format!("{:#}", study(copy.path(), 1, resume, more).run(&mut |_| {}).unwrap_err())
@@ -194,8 +157,24 @@ fn a_folder_that_is_taken_is_left_alone() {
 }
 
 #[test]
+fn a_stage_that_diverges_ends_its_sequence_and_not_the_study() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("study");
+    study(&out, 2, false, &["sequence.learning_rate=1e30"]).run(&mut |_| {}).unwrap();
+    let stage = out.join("sequence/sft/0-math");
+    let reason = fs::read_to_string(stage.join("failed.json")).unwrap();
+    assert!(reason.contains("diverged") || reason.contains("not finite"), "{reason}");
+    assert!(!stage.join("on_tasks.json").exists() && !out.join("sequence/sft/1-tools").exists());
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(report.contains("The sequence of SFT ended on math: "), "the report says nothing of it");
+    // It stays so: nothing of it is tried again.
+    study(&out, 2, true, &["sequence.learning_rate=1e30"]).run(&mut |_| {}).unwrap();
+    assert_eq!(fs::read_to_string(stage.join("failed.json")).unwrap(), reason);
+}
+
+#[test]
 fn a_report_is_drawn_again_from_the_records() {
-    let copy = copy_of_reference();
+    let copy = copy_of(reference());
     let drawn = |dir: &Path| fs::read(dir.join("report.html")).unwrap();
     let before = drawn(copy.path());
     for file in ["summary.json", "report.html", "points.csv"] {

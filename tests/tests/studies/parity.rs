@@ -1,8 +1,6 @@
 //! A small ParityMNIST study as a whole: same bytes with any number of workers, after an interruption and from a
 //! redrawn report; folders that are taken are left alone.
 
-#![expect(clippy::unwrap_used, reason = "a file that cannot be read or written should fail the test here")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +9,11 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use razor_core::Seed;
 use razor_data::{DataPolicy, Sources};
-use razor_experiments::parity::{ParityConfig, ParityStudy, StudyOptions, redraw_parity_report};
-use razor_experiments::{Environment, ExperimentError, StudyEvent};
+use razor_experiments::parity::{ParityConfig, ParityStudy, redraw_parity_report};
+use razor_experiments::{ExperimentError, StudyEvent, StudyOptions};
 use serde_json::Value;
+
+use crate::{copy_of, environment, files, kept_folder};
 
 /// What makes a study of a few seconds out of preset `smoke`: few images, two of the paper's methods and a student.
 const SMALL: [&str; 17] = [
@@ -52,14 +52,6 @@ const FRESH: Execution = Execution { n_workers: 1, resume: false, seed: 0, assig
 
 fn study(out: &Path, execution: Execution) -> ParityStudy {
     let assignments: Vec<String> = SMALL.into_iter().chain(execution.assignment).map(str::to_owned).collect();
-    let environment = Environment {
-        razor: "0".to_owned(),
-        commit: "none".to_owned(),
-        burn: "0".to_owned(),
-        backend: "flex".to_owned(),
-        platform: "test".to_owned(),
-        n_workers: execution.n_workers,
-    };
     let options = StudyOptions {
         out: out.to_owned(),
         preset: "smoke".to_owned(),
@@ -67,10 +59,10 @@ fn study(out: &Path, execution: Execution) -> ParityStudy {
         resume: execution.resume,
         n_workers: execution.n_workers,
         sources: Sources::new(None),
-        data_policy: DataPolicy::ProceduralOnly,
-        environment,
+        environment: environment(execution.n_workers),
     };
-    ParityStudy::new(ParityConfig::preset("smoke", &assignments).unwrap(), options).unwrap()
+    let config = ParityConfig::preset("smoke", &assignments).unwrap();
+    ParityStudy::new(config, options, DataPolicy::ProceduralOnly).unwrap()
 }
 
 fn run(out: &Path, execution: Execution) -> Result<Vec<StudyEvent>, ExperimentError> {
@@ -83,41 +75,10 @@ fn run(out: &Path, execution: Execution) -> Result<Vec<StudyEvent>, ExperimentEr
 fn reference() -> &'static Path {
     static REFERENCE: OnceLock<PathBuf> = OnceLock::new();
     REFERENCE.get_or_init(|| {
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity_study");
-        if out.exists() {
-            fs::remove_dir_all(&out).unwrap();
-        }
+        let out = kept_folder("parity_study");
         run(&out, FRESH).unwrap();
         out
     })
-}
-
-/// A copy of the reference study, to be damaged.
-fn copy_of_reference() -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for (path, bytes) in files(reference()) {
-        let path = copy.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    copy
-}
-
-/// Every file below `dir` with its bytes.
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(path.strip_prefix(dir).unwrap().to_owned(), fs::read(path).unwrap());
-            }
-        }
-    }
-    found
 }
 
 /// Checks that two studies hold the same files with the same bytes; `env.toml`, which names the number of workers and
@@ -184,7 +145,7 @@ fn another_seed_gives_other_records() {
 
 #[test]
 fn an_interrupted_study_resumes_to_the_same_bytes() {
-    let copy = copy_of_reference();
+    let copy = copy_of(reference());
     // The teacher was not done, the student had half a record, a third run had only begun, a fourth not even that.
     fs::remove_file(run_dir(copy.path(), TEACHER).join("done")).unwrap();
     let student = run_dir(copy.path(), STUDENT);
@@ -211,7 +172,7 @@ fn an_interrupted_study_resumes_to_the_same_bytes() {
 
 #[test]
 fn a_whole_study_resumes_without_training() {
-    let copy = copy_of_reference();
+    let copy = copy_of(reference());
     let events = run(copy.path(), Execution { resume: true, ..FRESH }).unwrap();
     assert_eq!(events.last(), Some(&StudyEvent::Stage("report".to_owned())));
     assert_eq!(events.len(), N_RUNS + 1, "only the report is made: {events:?}");
@@ -220,7 +181,7 @@ fn a_whole_study_resumes_without_training() {
 
 #[test]
 fn a_study_is_not_taken_without_resume_nor_by_another() {
-    let out = copy_of_reference();
+    let out = copy_of(reference());
     let refused = |execution| run(out.path(), execution).unwrap_err().to_string();
     let taken = refused(FRESH);
     assert!(taken.contains("8 of 8 runs done") && taken.contains("--resume"), "{taken}");
@@ -239,7 +200,7 @@ fn a_study_is_not_taken_without_resume_nor_by_another() {
 
 #[test]
 fn a_report_is_redrawn_from_the_records_alone() {
-    let copy = copy_of_reference();
+    let copy = copy_of(reference());
     for drawn in ["summary.json", "report.html", "points.csv"] {
         fs::remove_file(copy.path().join(drawn)).unwrap();
     }
@@ -252,7 +213,7 @@ fn a_report_is_redrawn_from_the_records_alone() {
 
 #[test]
 fn a_damaged_record_of_a_finished_run_is_named() {
-    let copy = copy_of_reference();
+    let copy = copy_of(reference());
     let evals = run_dir(copy.path(), STUDENT).join("evals.jsonl");
     let whole = fs::read(&evals).unwrap();
     fs::write(&evals, &whole[..whole.len() - 20]).unwrap();
