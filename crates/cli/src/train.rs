@@ -229,7 +229,10 @@ fn result_text(result: &TrainingResult, args: &TrainArgs) -> String {
     if let Some(kl) = result.kl_reference_to_policy {
         text.push_str(&format!("KL(base‖policy): {kl:.4} nats per completion on held-out prompts\n"));
     }
-    text.push_str(&format!("run: {}\nlast model: {}\n", args.out.display(), result.last_model.display()));
+    text.push_str(&format!("run: {}\n", args.out.display()));
+    if let Some(model) = &result.last_model {
+        text.push_str(&format!("last model: {}\n", model.display()));
+    }
     if let (Some(step), Some(model)) = (result.best_step, &result.best_model) {
         text.push_str(&format!("best model: {} (step {step})\n", model.display()));
     } else if args.kl_budget.is_some() {

@@ -14,7 +14,7 @@ use crate::language::learner::Learner;
 use crate::language::method::{Method, StepError, StepOutcome};
 use crate::language::model_export::ModelExport;
 use crate::language::run::{
-    Checkpoints, LogKind, LogOffsets, NewCheckpoint, RunFolder, RunLogs, StepRecord, metric_name,
+    Checkpoints, LogKind, LogOffsets, NewCheckpoint, RunError, RunFolder, RunLogs, StepRecord, metric_name,
 };
 
 /// Steps, learning rate and cadences of a run.
@@ -121,8 +121,8 @@ pub struct TrainingResult {
     pub kl_reference_to_policy: Option<f64>,
     /// The checkpoint with the best score, within the budget if there is one; its `model` folder is the result.
     pub best_step: Option<u64>,
-    /// Model folder of the last step.
-    pub last_model: PathBuf,
+    /// Model folder of the last step; `None` where no checkpoint is written.
+    pub last_model: Option<PathBuf>,
     /// Model folder of the best checkpoint.
     pub best_model: Option<PathBuf>,
 }
@@ -168,8 +168,8 @@ pub struct Training<'a> {
     pub evaluate: &'a mut Evaluating<'a>,
     /// Steps and cadences.
     pub config: TrainingConfig,
-    /// Where checkpoints go.
-    pub checkpoints: Checkpoints,
+    /// Where checkpoints go; `None` for a run that is wanted for its measurements alone, and begins anew where it is stopped.
+    pub checkpoints: Option<Checkpoints>,
     /// How the policy is written into them.
     pub export: ModelExport,
     /// Who watches.
@@ -194,7 +194,7 @@ impl Training<'_> {
         };
         let mut offsets = LogOffsets::default();
         let mut step_idx = 0;
-        if let Some(checkpoint) = self.checkpoints.latest()? {
+        if let Some(checkpoint) = self.checkpoints.as_ref().map(Checkpoints::latest).transpose()?.flatten() {
             state = checkpoint.state()?;
             step_idx = checkpoint.step() as usize;
             offsets = checkpoint.logs().clone();
@@ -205,9 +205,9 @@ impl Training<'_> {
         state.ended_by = state.ended_by.filter(|ended| *ended != EndedBy::Interrupt);
         let taken = self.take_steps(step_idx, &mut state, &folder, &mut logs);
         let result = taken.and_then(|n_steps| self.finish(folder, logs, n_steps, &state));
-        result.map_err(|error| match (error, self.checkpoints.steps()) {
-            (TrainError::Run(source), Ok(steps)) => {
-                TrainError::Unwritten { source, last_checkpoint: steps.last().copied() }
+        result.map_err(|error| match (error, self.last_checkpoint()) {
+            (TrainError::Run(source), Ok(last_checkpoint)) => {
+                TrainError::Unwritten { source, last_checkpoint }
             }
             (error, _) => error,
         })
@@ -265,7 +265,7 @@ impl Training<'_> {
                 let step = step_idx as u64 + 1;
                 let path = folder.path().join(format!("not-finite-step-{step}.jsonl"));
                 write_json_lines(&path, &batch)?;
-                let last_checkpoint = self.checkpoints.steps()?.last().copied();
+                let last_checkpoint = self.last_checkpoint()?;
                 Err(TrainError::NotFinite { step, what, batch: path, last_checkpoint })
             }
         }
@@ -357,12 +357,17 @@ impl Training<'_> {
 
     /// The error of a measurement, with the step where it is that training diverged.
     fn diverged(&self, step: u64, error: TrainError) -> TrainError {
-        match (error, self.checkpoints.steps()) {
-            (TrainError::Model(ModelError::Logits), Ok(steps)) => {
-                TrainError::Diverged { step, last_checkpoint: steps.last().copied() }
+        match (error, self.last_checkpoint()) {
+            (TrainError::Model(ModelError::Logits), Ok(last_checkpoint)) => {
+                TrainError::Diverged { step, last_checkpoint }
             }
             (error, _) => error,
         }
+    }
+
+    fn last_checkpoint(&self) -> Result<Option<u64>, RunError> {
+        let steps = self.checkpoints.as_ref().map(Checkpoints::steps).transpose()?;
+        Ok(steps.and_then(|steps| steps.last().copied()))
     }
 
     fn write_checkpoint(
@@ -371,6 +376,7 @@ impl Training<'_> {
         state: &LoopState,
         logs: &RunLogs,
     ) -> Result<ControlFlow<()>, TrainError> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(ControlFlow::Continue(())) };
         let step = step_idx as u64;
         let is_within_budget = match (self.config.kl_budget, state.last_kl) {
             (Some(budget), Some(kl)) => kl <= budget.nats,
@@ -388,7 +394,7 @@ impl Training<'_> {
         let tensors = self.learner.state_tensors();
         let new = NewCheckpoint { step, score, logs: &offsets, state: &state, tensors: &tensors };
         let learner = &self.learner;
-        self.checkpoints.write(&new, &mut |spec| Ok(learner.state_tensor(&spec.name)), &mut |folder| {
+        checkpoints.write(&new, &mut |spec| Ok(learner.state_tensor(&spec.name)), &mut |folder| {
             self.export.write(learner.policy(), folder)
         })?;
         Ok((self.watch)(&Event::Checkpoint(step)))
@@ -402,7 +408,12 @@ impl Training<'_> {
         state: &LoopState,
     ) -> Result<TrainingResult, TrainError> {
         let n_steps = step_idx as u64;
-        let best_step = self.checkpoints.best_step()?;
+        let best_step = self.checkpoints.as_ref().map(Checkpoints::best_step).transpose()?.flatten();
+        let model = |step: Option<u64>| {
+            let checkpoint =
+                self.checkpoints.as_ref().zip(step).map(|(all, step)| all.open(step)).transpose();
+            checkpoint.map(|checkpoint| checkpoint.map(|checkpoint| checkpoint.model()))
+        };
         let result = TrainingResult {
             n_steps,
             n_idle_steps: state.n_idle_steps,
@@ -410,8 +421,8 @@ impl Training<'_> {
             evaluation: state.last_evaluation.filter(|_| state.evaluated_at == n_steps),
             kl_reference_to_policy: state.last_kl.filter(|_| state.measured_at == n_steps),
             best_step,
-            last_model: self.checkpoints.open(n_steps)?.model(),
-            best_model: best_step.map(|step| self.checkpoints.open(step)).transpose()?.map(|c| c.model()),
+            last_model: model(Some(n_steps))?,
+            best_model: model(best_step)?,
         };
         if result.ended_by != EndedBy::Interrupt {
             folder.finish(logs, &result)?;

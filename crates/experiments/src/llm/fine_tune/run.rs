@@ -389,7 +389,7 @@ impl Prepared {
             base_kl: Some(&base_kl),
             evaluate,
             config: settings.training(self.steps_per_epoch),
-            checkpoints: Checkpoints::new(&folder, settings.retention),
+            checkpoints: target.keeps_weights.then(|| Checkpoints::new(&folder, settings.retention)),
             export: ModelExport { base_folder: base.folder.clone(), base_name: settings.model.clone(), lora },
             watch,
         };

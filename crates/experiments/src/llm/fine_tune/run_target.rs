@@ -18,6 +18,8 @@ pub struct RunTarget {
     folder: PathBuf,
     resume: bool,
     config: RunConfig,
+    /// Whether checkpoints are written.
+    pub(super) keeps_weights: bool,
 }
 
 /// What `config.toml` holds and a run that goes on has to have again: the settings, and what is in the files that they
@@ -49,7 +51,14 @@ impl RunTarget {
         }
         let config = RunConfig { settings: settings.clone(), contents };
         RunFolder::check(folder, &config, resume)?;
-        Ok(Self { folder: folder.to_owned(), resume, config })
+        Ok(Self { folder: folder.to_owned(), resume, config, keeps_weights: true })
+    }
+
+    /// For a run that is wanted for its measurements alone: no checkpoint is written, not even at its end, so that it begins anew
+    /// where it is stopped.
+    #[must_use]
+    pub fn without_weights(self) -> Self {
+        Self { keeps_weights: false, ..self }
     }
 
     /// Starts or continues the run.

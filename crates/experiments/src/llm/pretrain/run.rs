@@ -138,10 +138,10 @@ impl Pretraining {
             base_kl: None,
             evaluate: &mut evaluate,
             config: recipe.training(),
-            checkpoints: Checkpoints::new(
+            checkpoints: Some(Checkpoints::new(
                 &folder,
                 Retention { keep_last: 1, keep_best: 0, better: Better::Higher },
-            ),
+            )),
             export: ModelExport { base_folder, base_name: String::new(), lora: None },
             watch,
         };
@@ -153,13 +153,13 @@ impl Pretraining {
         training: &TrainingResult,
         device: &Device,
     ) -> anyhow::Result<(PathBuf, BaseEvaluation)> {
-        let evaluation = evaluate_base(&read_base(&training.last_model, device)?)?;
+        let trained = training.last_model.as_deref().context("pre-training writes checkpoints")?;
+        let evaluation = evaluate_base(&read_base(trained, device)?)?;
         let target = self.folder.join(MODEL);
         let failed = || format!("cannot write {}", target.display());
         let partial = PartialFolder::create(&target).with_context(failed)?;
         let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-        let entries = fs::read_dir(&training.last_model)
-            .with_context(|| format!("cannot read {}", training.last_model.display()))?;
+        let entries = fs::read_dir(trained).with_context(|| format!("cannot read {}", trained.display()))?;
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();

@@ -55,7 +55,10 @@ fn train(
     clock: &mut PartClock,
 ) -> Result<()> {
     let prepared = prepare(settings, context.base, context.measure, context.sources)?;
-    let target = target(dir, &prepared, context.base, context.measure)?;
+    let mut target = target(dir, &prepared, context.base, context.measure)?;
+    if !context.measure.keeps_checkpoints && !context.measure.keeps_models {
+        target = target.without_weights();
+    }
     let n_steps = prepared.n_steps() as u64;
     let mut evaluate = |policy: &Decoder, step: u64| {
         let measured = match step {

@@ -313,9 +313,9 @@ impl LlmStudy {
             let before = match stage.checked_sub(1) {
                 Some(before) => {
                     let trained: Option<TrainingResult> = RunFolder::result(&dirs[before])?;
-                    let trained =
-                        trained.with_context(|| format!("no `done` in {}", dirs[before].display()))?;
-                    Some((self.load_base)(&path_text(&trained.last_model)?)?)
+                    let model = trained.and_then(|trained| trained.last_model);
+                    let model = model.with_context(|| format!("no model in {}", dirs[before].display()))?;
+                    Some((self.load_base)(&path_text(&model)?)?)
                 }
                 None => None,
             };
@@ -347,7 +347,8 @@ impl LlmStudy {
         let trained = run_stage(dir, settings, base, &self.config.measure, shared)
             .with_context(|| format!("stage {}", dir.display()))?;
         let Some(trained) = trained else { return Ok(false) };
-        let policy = (self.load_base)(&path_text(&trained.last_model)?)?;
+        let model = trained.last_model.with_context(|| format!("no model in {}", dir.display()))?;
+        let policy = (self.load_base)(&path_text(&model)?)?;
         let mut on_tasks = Vec::with_capacity(yardsticks.len());
         for yardstick in yardsticks {
             on_tasks.push(yardstick.measure(&policy.decoder, trained.n_steps, false)?);
