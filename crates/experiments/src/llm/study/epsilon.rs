@@ -1,5 +1,7 @@
 //! Section: AdamW's epsilon, and the movement that KL on the new task does not see.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use razor_metrics::MeanInterval;
 use razor_report::{Block, Cell, Column, NumberFormat, Section, Table};
@@ -12,7 +14,7 @@ use crate::llm::study::plan::Setting;
 use crate::llm::study::points::{Measured, Point};
 use crate::llm::study::setting_groups::by_setting;
 use crate::llm::study::task_view::{TaskView, mean_of};
-use crate::llm::study::words::interval_words;
+use crate::llm::study::words::{interval_words, list};
 
 /// The arm of this section.
 pub(crate) const EPSILON_ARM: &str = "epsilon";
@@ -24,7 +26,7 @@ pub(crate) fn epsilon_section(views: &[TaskView<'_>]) -> Result<Section> {
         if points.is_empty() {
             continue;
         }
-        blocks.extend(effects(view).iter().map(|effect| Block::Text(effect.sentence(view.name))));
+        blocks.extend(effects_sentence(view).map(Block::Text));
         blocks.push(Block::Table(ends_table(view, &points)));
         blocks.extend(
             gradient_figures(view, &ends(&points), &epsilons(&points))?.into_iter().map(Block::Figure),
@@ -49,39 +51,59 @@ pub(crate) fn epsilon_section(views: &[TaskView<'_>]) -> Result<Section> {
 }
 
 /// What a larger epsilon did to one method: pairs of runs that differ in nothing else.
-pub(crate) struct Effect {
-    pub method: StudyMethod,
+struct Effect {
+    method: StudyMethod,
     /// The smaller epsilon and the larger one.
-    pub epsilons: (f64, f64),
-    /// Mean drop at the end with each.
-    pub drops: (f64, f64),
-    /// Drop with the smaller less drop with the larger, over pairs.
-    pub saved: MeanInterval,
+    epsilons: (f64, f64),
+    /// Drop at the end with the smaller less drop with the larger: mean over the pairs of a repetition, then over repetitions.
+    saved: MeanInterval,
 }
 
 impl Effect {
-    pub(crate) fn sentence(&self, task: &str) -> String {
-        let (small, large) = self.epsilons;
-        let saved = interval_words(self.saved.mean, self.saved.low.zip(self.saved.high));
-        let answer = match self.saved.low.zip(self.saved.high) {
-            Some((low, _)) if low > 0.0 => "the larger epsilon forgets less",
-            Some((_, high)) if high < 0.0 => "the larger epsilon forgets more",
-            Some(_) => "not settled, the interval holds 0",
-            None => "not settled, one pair of runs has no interval",
-        };
-        format!(
-            "{task}, {}: runs end with a drop of {} points at epsilon {small:e} and {} at {large:e}, a difference of {saved} \
-             (pairs of runs: {}): {answer}.",
-            self.method.title(),
-            interval_words(self.drops.0, None),
-            interval_words(self.drops.1, None),
-            self.saved.n_values
-        )
+    /// Whether the larger epsilon forgets less; `None` where the interval holds 0 or there is none.
+    fn answer(&self) -> Option<bool> {
+        let (low, high) = self.saved.low.zip(self.saved.high)?;
+        if low > 0.0 { Some(true) } else { (high < 0.0).then_some(false) }
     }
 }
 
+/// What a larger epsilon did on a task; `None` where there is no pair of runs.
+pub(crate) fn effects_sentence(view: &TaskView<'_>) -> Option<String> {
+    let effects = effects(view);
+    let (small, large) = effects.first()?.epsilons;
+    let n_seeds = effects.iter().map(|effect| effect.saved.n_values).max()?;
+    let part = |what: &str, answer: Option<bool>| {
+        let own = effects.iter().filter(|effect| effect.answer() == answer);
+        let words: Vec<String> = own
+            .map(|Effect { method, saved, .. }| {
+                format!("{} ({})", method.title(), interval_words(saved.mean, saved.low.zip(saved.high)))
+            })
+            .collect();
+        (!words.is_empty()).then(|| format!("{what} {}", list(&words)))
+    };
+    let parts: Vec<String> = [
+        part("fewer points lost with", Some(true)),
+        part("more points lost with", Some(false)),
+        part("not settled with", None),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let seeds = if n_seeds == 1 {
+        "1 repetition, which has no interval".to_owned()
+    } else {
+        format!("{n_seeds} repetitions")
+    };
+    Some(format!(
+        "{}: AdamW's epsilon of {large:e} instead of {small:e}: {} (drop at the end saved by it, points; mean over learning \
+         rates; {seeds}).",
+        view.name,
+        parts.join("; ")
+    ))
+}
+
 /// The smallest epsilon of the arm against the largest, by method.
-pub(crate) fn effects(view: &TaskView<'_>) -> Vec<Effect> {
+fn effects(view: &TaskView<'_>) -> Vec<Effect> {
     let points = view.measured.arm(EPSILON_ARM, view.name);
     let ends: Vec<&Point> = points.iter().copied().filter(|point| point.is_last).collect();
     let epsilons = epsilons(&ends);
@@ -95,19 +117,16 @@ pub(crate) fn effects(view: &TaskView<'_>) -> Vec<Effect> {
                 .copied()
                 .filter(move |end| end.setting.method == method && end.setting.epsilon == epsilon)
         };
-        let pairs: Vec<(f64, f64)> = with(small)
-            .filter_map(|end| {
-                let twin = Setting { epsilon: large, ..end.setting.clone() };
-                let other = with(large).find(|other| other.setting == twin)?;
-                Some((end.forgetting, other.forgetting))
-            })
-            .collect();
-        let saved: Vec<f64> = pairs.iter().map(|(small, large)| small - large).collect();
-        let saved = MeanInterval::new(&saved).ok()?;
-        let n_pairs = pairs.len() as f64;
-        let drops = pairs.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
-        let drops = (drops.0 / n_pairs, drops.1 / n_pairs);
-        Some(Effect { method, epsilons: (small, large), drops, saved })
+        let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for end in with(small) {
+            let twin = Setting { epsilon: large, ..end.setting.clone() };
+            if let Some(other) = with(large).find(|other| other.setting == twin) {
+                by_seed.entry(twin.seed_idx).or_default().push(end.forgetting - other.forgetting);
+            }
+        }
+        let means: Vec<f64> =
+            by_seed.values().map(|saved| saved.iter().sum::<f64>() / saved.len() as f64).collect();
+        Some(Effect { method, epsilons: (small, large), saved: MeanInterval::new(&means).ok()? })
     };
     Measured::methods(&ends).into_iter().filter_map(of_method).collect()
 }

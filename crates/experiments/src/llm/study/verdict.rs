@@ -3,7 +3,7 @@
 use razor_report::{Gate, Residual};
 
 use crate::comparison::{FORWARD_KL, gate_sentence};
-use crate::llm::study::epsilon::effects;
+use crate::llm::study::epsilon::effects_sentence;
 use crate::llm::study::fitted::Figure;
 use crate::llm::study::headline::Contrast;
 use crate::llm::study::law::r2_by_method;
@@ -11,7 +11,7 @@ use crate::llm::study::method::{StudyMethod, title_of};
 use crate::llm::study::points::Measured;
 use crate::llm::study::rivals::{CANDIDATES, lead_over};
 use crate::llm::study::task_view::TaskView;
-use crate::llm::study::words::{list, number_words, points};
+use crate::llm::study::words::{list, lower_first, number_words, points};
 
 /// The sentences, most important first.
 pub(crate) fn verdict(
@@ -23,9 +23,7 @@ pub(crate) fn verdict(
     let mut sentences = vec![lead(views).to_owned()];
     sentences.extend(views.iter().map(headline));
     sentences.extend(views.iter().filter_map(|view| law(view, residuals)));
-    sentences.extend(views.iter().flat_map(|view| {
-        effects(view).into_iter().map(|effect| effect.sentence(view.name)).collect::<Vec<_>>()
-    }));
+    sentences.extend(views.iter().filter_map(effects_sentence));
     if !gates.is_empty() {
         sentences.push(gate_sentence(gates));
     }
@@ -138,7 +136,7 @@ fn rivals(view: &TaskView<'_>) -> String {
         let name = if candidate.inputs == razor_report::PredictorInputs::Random {
             "KL on random prompts".to_owned()
         } else {
-            candidate.title.to_owned()
+            lower_first(candidate.title)
         };
         match lead.interval {
             Some((low, _)) if low > 0.0 => worse.push(name),
