@@ -162,7 +162,7 @@ fn ends_table(view: &TaskView<'_>, points: &[&Point]) -> Table {
         Column::number("Sampled", "", NumberFormat::Percent(1)),
         Column::number("Drop", "points", NumberFormat::Percent(1)),
         Column::number("Forward KL", "nats", NumberFormat::Fixed(2)),
-        Column::number("‖Δθ‖/‖θ₀‖", "", NumberFormat::Percent(2)),
+        Column::number("Weight change ‖Δθ‖/‖θ₀‖", "", NumberFormat::Percent(2)),
         Column::number("Lowest tenth", "", NumberFormat::Fixed(2)),
     ]);
     let caption = format!(
