@@ -1,6 +1,6 @@
 """Documents per second of `razor eval` beside lm-evaluation-harness, same model, same cores, same documents.
 
-    python tests/peers/eval_bench.py --razor target/release/razor --model DIR --data DIR --limit 200 --rounds 3
+    python tests/peers/eval_bench.py --razor target/release/razor --model DIR --data DIR --rounds 3
 
 Runs HellaSwag, and MMLU with five examples of every subject (--mmlu-limit documents each), in turn with both. Reading the
 model and the data is in neither figure: a run over one document of each task is taken off. Needs what tests/golden/harness.py

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use razor_core::Seed;
 use razor_data::Sources;
 use razor_experiments::llm::study::{LlmConfig, LlmStudy, redraw_llm_report};
-use razor_experiments::llm::tiny_base::read_base;
+use razor_experiments::llm::tiny_base::{read_base, write_tiny_base};
 use razor_experiments::{StudyEvent, StudyOptions};
 use serde_json::Value;
 
@@ -138,6 +138,13 @@ fn every_run_has_its_measurements_and_the_base_has_one_on_each_task() {
     for task in ["math", "tools"] {
         assert!(reference().join("bases/b0").join(format!("{task}.json")).is_file());
     }
+    // The policy of a run is not kept, that of a stage is needed by the next one.
+    let last_model = |run: &Path| {
+        let result: Value = serde_json::from_slice(&fs::read(run.join("done")).unwrap()).unwrap();
+        result["last_model"].clone()
+    };
+    assert!(last_model(&run_dir(reference(), "math-sft")).is_null());
+    assert!(last_model(&reference().join("sequence/sft/0-math")).is_string());
     let stage = fs::read(reference().join("sequence/sft/1-tools/on_tasks.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Vec<Value>>(&stage).unwrap().len(), 2, "on both tasks");
 }
@@ -154,6 +161,27 @@ fn a_folder_that_is_taken_is_left_alone() {
     let message = refused(true, &["measure.n_resamples=300"]);
     assert!(message.contains("its preset or --set values differ"), "{message}");
     assert!(files(copy.path()) == before);
+}
+
+#[test]
+fn a_stage_that_was_trained_and_not_measured_is_measured_as_it_is() {
+    let copy = copy_of(reference());
+    let files = tempfile::tempdir().unwrap();
+    write_tiny_base(files.path()).unwrap();
+    // As after a kill between the two. The policies are the base itself here, which training again would not give.
+    for stage in ["0-math", "1-tools"] {
+        let done = copy.path().join("sequence/sft").join(stage).join("done");
+        let mut result: Value = serde_json::from_slice(&fs::read(&done).unwrap()).unwrap();
+        result["last_model"] = files.path().to_str().unwrap().into();
+        fs::write(&done, result.to_string()).unwrap();
+    }
+    let stage = copy.path().join("sequence/sft/1-tools");
+    fs::remove_file(stage.join("on_tasks.json")).unwrap();
+    study(copy.path(), 1, true, &[]).run(&mut |_| {}).unwrap();
+    let on_tasks = fs::read(stage.join("on_tasks.json")).unwrap();
+    for measured in serde_json::from_slice::<Vec<Value>>(&on_tasks).unwrap() {
+        assert_eq!(measured["weights"]["relative"], 0.0);
+    }
 }
 
 #[test]

@@ -140,3 +140,33 @@ fn saved_against(view: &TaskView<'_>, yardstick: StudyMethod, ends: &[&Point]) -
         Err(_) => Cell::Missing,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::study::folder::{read_measurements, write_measurement};
+    use crate::llm::study::plan::Plan;
+    use crate::llm::study::sample_study::CLEAR;
+
+    #[test]
+    fn a_control_that_learned_nothing_is_not_compared() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = CLEAR.write(dir.path(), |_| true);
+        let saved = |learned: f64| {
+            let plan = Plan::new(&folder.read_config().unwrap().study);
+            let run = plan.runs.iter().find(|run| run.setting.method == StudyMethod::LoraSft).unwrap();
+            let path = folder.run(&run.id);
+            let mut last = read_measurements(&path).unwrap().pop().unwrap();
+            last.new_task.sampled = learned;
+            write_measurement(&path, &last).unwrap();
+            let measured = Measured::read(&folder).unwrap();
+            let views = TaskView::all(&measured).unwrap();
+            let ends: Vec<&Point> =
+                measured.points.iter().filter(|point| point.run == run.id && point.is_last).collect();
+            saved_against(&views[0], StudyMethod::Sft, &ends)
+        };
+        // The base is right in 55 %.
+        assert_eq!(saved(0.54), Cell::Missing);
+        assert_ne!(saved(0.80), Cell::Missing);
+    }
+}

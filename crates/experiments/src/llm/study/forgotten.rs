@@ -30,7 +30,8 @@ pub(crate) fn forgotten_section(views: &[TaskView<'_>], text: DocumentText<'_>) 
         intro: vec![
             "By benchmark, at the end of each method's best setting by new-task accuracy at temperature 1 (of equal ones the setting that \
              kept more); the documents are those of the base, so differences are paired. Pass@k above the base's shows answers \
-             that the base never drew in k tries, where its own pass@k leaves room for them. CKNNA compares the last hidden state on prior prompts with the base's."
+             that the base never drew in k tries, where its own pass@k leaves room for them. CKNNA compares the last hidden \
+             state on prior prompts with the base's."
                 .to_owned(),
         ],
         blocks,
@@ -180,4 +181,34 @@ fn representation_figure(view: &TaskView<'_>) -> Result<Option<Figure>> {
     let cknna = |point: &Point| point.measured.cknna.unwrap_or(f64::NAN);
     let (frontiers, methods) = (&view.frontiers, &view.methods);
     Ok(Some(frontier_figure(frontiers, methods, &levels, cknna, words.half(), axes, None)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::study::folder::{read_measurements, write_measurement};
+    use crate::llm::study::plan::{Plan, Setting};
+    use crate::llm::study::points::Measured;
+    use crate::llm::study::sample_study::CLEAR;
+
+    #[test]
+    fn of_equally_good_settings_the_one_that_kept_more_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = CLEAR.write(dir.path(), |_| true);
+        // SimPO reaches the same at both rates; here it keeps everything at the lower one.
+        let plan = Plan::new(&folder.read_config().unwrap().study);
+        let is_lower = |setting: &Setting| {
+            setting.task == "math" && setting.method == StudyMethod::Simpo && setting.learning_rate == 3e-4
+        };
+        for run in plan.runs.iter().filter(|run| is_lower(&run.setting)) {
+            let path = folder.run(&run.id);
+            let last = read_measurements(&path).unwrap().pop().unwrap();
+            write_measurement(&path, &Measurement { prior_score: 0.8, ..last }).unwrap();
+        }
+        let measured = Measured::read(&folder).unwrap();
+        let views = TaskView::all(&measured).unwrap();
+        let best = best_ends(&views[0]);
+        let (_, ends) = best.iter().find(|(method, _)| *method == StudyMethod::Simpo).unwrap();
+        assert_eq!(ends[0].setting.learning_rate, 3e-4);
+    }
 }

@@ -274,3 +274,25 @@ fn read_shifts(run: &Path) -> Result<BTreeMap<u64, Shift>> {
     }
     Ok(shifts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::study::sample_study::CLEAR;
+
+    #[test]
+    fn a_run_that_failed_has_no_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = CLEAR.write(dir.path(), |_| true);
+        let id = Plan::new(&folder.read_config().unwrap().study).runs[0].id.clone();
+        let n_ends = || {
+            let measured = Measured::read(&folder).unwrap();
+            let own = measured.points.iter().filter(|point| point.run == id);
+            (own.clone().count(), own.filter(|point| point.is_last).count())
+        };
+        assert_eq!(n_ends(), (4, 1));
+        let failed = serde_json::json!({ "message": "training diverged" });
+        razor_core::write_json(&folder.run(&id).join(FAILED), &failed).unwrap();
+        assert_eq!(n_ends(), (4, 0));
+    }
+}

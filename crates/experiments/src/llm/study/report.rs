@@ -205,6 +205,8 @@ fn highlights(views: &[TaskView<'_>]) -> Vec<Highlight> {
 mod tests {
     use std::fs;
 
+    use razor_report::MatchAxis;
+
     use super::*;
     use crate::llm::study::method::StudyMethod;
     use crate::llm::study::sample_study::{CLEAR, Sample};
@@ -265,6 +267,50 @@ mod tests {
         let points = fs::read_to_string(dir.path().join("points.csv")).unwrap();
         // 2 tasks × 4 methods × 2 rates, 4 more with epsilon 1e-4 and 2 controls; 2 repetitions; 4 checkpoints.
         assert_eq!(points.lines().count(), 1 + (16 + 4 + 2) * 2 * 4);
+    }
+
+    #[test]
+    fn intervals_are_over_repetitions_and_not_over_learning_rates() {
+        let dir = tempfile::tempdir().unwrap();
+        let summary = write_llm_report(&CLEAR.write(dir.path(), |_| true)).unwrap();
+        // SFT loses 10 points at both rates and half of it at the larger epsilon, in both repetitions.
+        let told = |text: &str| summary.verdict.iter().any(|sentence| sentence.contains(text));
+        assert!(
+            told("math: AdamW's epsilon of 1e-4 instead of 1e-8: fewer points lost with"),
+            "{:?}",
+            summary.verdict
+        );
+        assert!(told("SFT (5.0 [5.0, 5.0])") && told("2 repetitions)"), "{:?}", summary.verdict);
+        let at_accuracy = |row: &&Matched| {
+            row.axis == MatchAxis::Accuracy && row.method == "grpo" && row.prior_task.is_some()
+        };
+        let row = summary.matched.iter().rfind(at_accuracy).unwrap();
+        let (mean, low, high) =
+            (row.prior_task.unwrap(), row.prior_task_low.unwrap(), row.prior_task_high.unwrap());
+        // One more document of 400 is lost in the second repetition: Student's factor for two values is 12.7.
+        assert!(high - low > 0.001 && ((low + high) / 2.0 - mean).abs() < 1e-12, "{low} {mean} {high}");
+    }
+
+    #[test]
+    fn two_runs_of_a_method_have_no_interval_over_runs() {
+        let residual = |sample: Sample| {
+            let dir = tempfile::tempdir().unwrap();
+            let summary = write_llm_report(&sample.write(dir.path(), |_| true)).unwrap();
+            summary.residuals.into_iter().find(|row| row.method == "sft").unwrap()
+        };
+        let (four, two) = (residual(CLEAR), residual(Sample { n_seeds: 1, ..CLEAR }));
+        assert!(four.mean_low < four.mean_high);
+        assert!(two.mean.is_finite() && two.mean_low.is_nan() && two.mean_high.is_nan());
+    }
+
+    #[test]
+    fn a_gate_that_one_repetition_reaches_is_not_judged() {
+        let dir = tempfile::tempdir().unwrap();
+        let is_done = |setting: &crate::llm::study::plan::Setting| {
+            setting.method != StudyMethod::Grpo || setting.seed_idx == 0
+        };
+        let summary = write_llm_report(&CLEAR.write(dir.path(), |run| is_done(&run.setting))).unwrap();
+        assert_eq!(gate(&summary, "L6"), (None, vec![true]));
     }
 
     #[test]
