@@ -6,7 +6,8 @@ use razor_report::Cell;
 use crate::comparison::{LEAST_RUNS, Resampling, n_runs, scatter};
 use crate::llm::study::points::Point;
 
-/// A figure and its 95 % interval over runs; missing where too few policies or runs define it.
+/// A figure and its 95 % interval over runs; missing where too few policies or runs define it. Checkpoints of one run
+/// follow one path: how well a curve goes through them says how smooth that path is and nothing about other runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Figure {
     pub value: Option<f64>,
@@ -57,11 +58,37 @@ fn over_runs(
     Resampling { n_resamples, seed }: Resampling,
     statistic: impl Fn(&[f64]) -> Option<f64>,
 ) -> Figure {
+    if n_runs(points) < 2 {
+        return Figure::default();
+    }
     let runs: Vec<usize> = points.iter().map(|point| point.run_idx).collect();
     let bootstrap = RunBootstrap::new(&runs, n_resamples, seed).ok().filter(|_| n_runs(points) >= LEAST_RUNS);
     let interval = bootstrap.and_then(|runs| runs.interval(&statistic));
     Figure {
         value: statistic(&vec![1.0; points.len()]),
         interval: interval.map(|interval| (interval.low, interval.high)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::ComparedPolicy;
+    use crate::llm::study::points::Measured;
+    use crate::llm::study::sample_study::CLEAR;
+    use crate::llm::study::task_view::TaskView;
+
+    #[test]
+    fn the_checkpoints_of_one_run_have_no_law_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let measured = Measured::read(&CLEAR.write(dir.path(), |_| true)).unwrap();
+        let views = TaskView::all(&measured).unwrap();
+        let of_runs = |n: usize| -> Vec<&Point> {
+            let is_wanted = |point: &&Point| point.run_idx < n;
+            views[0].points.iter().copied().filter(is_wanted).collect()
+        };
+        let r2 = |n| quadratic_r2(&of_runs(n), Point::forward_kl, views[0].resampling("r2"));
+        assert_eq!(r2(1), Figure::default());
+        assert!(of_runs(1).len() > 3 && r2(2).value.is_some() && r2(2).interval.is_none());
     }
 }
