@@ -1,9 +1,8 @@
 //! Section: what a new skill costs.
 
 use anyhow::Result;
-use razor_report::{
-    Axis, Block, Cell, Column, Figure, Guide, MatchAxis, Matched, NumberFormat, Section, Table,
-};
+use razor_metrics::MeanInterval;
+use razor_report::{Axis, Block, Cell, Column, Figure, Guide, NumberFormat, Section, Table};
 
 use crate::comparison::{ComparedPolicy, Words, frontier_figure, pareto_figure};
 use crate::llm::study::headline::{Contrast, headline_table};
@@ -13,7 +12,7 @@ use crate::llm::study::setting_groups::{by_setting, details};
 use crate::llm::study::task_view::{TaskView, mean_of};
 use crate::llm::study::words::{list, percent};
 
-pub(crate) fn cost_section(views: &[TaskView<'_>], matched: &[Matched]) -> Result<Section> {
+pub(crate) fn cost_section(views: &[TaskView<'_>]) -> Result<Section> {
     let mut blocks = Vec::new();
     for view in views {
         if view.points.is_empty() {
@@ -28,7 +27,7 @@ pub(crate) fn cost_section(views: &[TaskView<'_>], matched: &[Matched]) -> Resul
         blocks.extend([Block::Figure(frontiers(view)?), Block::Figure(pareto(view)?)]);
         blocks.push(Block::Table(headline_table(view)));
         if !view.levels().is_empty() {
-            blocks.push(Block::Table(drop_table(view, matched)));
+            blocks.push(Block::Table(drop_table(view)));
         }
         blocks.push(Block::Table(ends_table(view)));
         blocks.extend(unreached(view).map(Block::Text));
@@ -82,44 +81,31 @@ fn pareto(view: &TaskView<'_>) -> Result<Figure> {
     Ok(pareto_figure(&view.frontiers, &view.methods, view.base_scores(), words.half(), axes)?)
 }
 
-/// Drop of every method at every level.
-fn drop_table(view: &TaskView<'_>, matched: &[Matched]) -> Table {
+/// Drop of every method at every level; each repetition's is from its own base.
+fn drop_table(view: &TaskView<'_>) -> Table {
     let levels = view.levels();
     let mut columns = vec![Column::text("Method"), Column::number("Repetitions", "", NumberFormat::Fixed(0))];
     let header = |level: &f64| format!("At {}", NumberFormat::Percent(0).format(*level));
     columns
         .extend(levels.iter().map(|level| Column::number(header(level), "points", NumberFormat::Percent(1))));
     let caption = format!(
-        "{}: drop of the prior score at equal new-task accuracy, with 95 % intervals over runs (a resample can only lose a \
-         frontier's best runs, so these lean to the worse side). A dash: not reached in every repetition.",
+        "{}: drop of the prior score at equal new-task accuracy; mean with Student's 95 % interval over repetitions. A dash: not \
+         reached in every repetition.",
         view.name
     );
     let mut table = Table::new(view.file("drops"), caption, columns);
     for &method in &view.methods {
-        let base = base_of_method(view, method);
         let mut cells: Vec<Cell> =
             vec![method.title().into(), (view.frontiers.of(method).len() as f64).into()];
-        cells.extend(levels.iter().map(|level| {
-            let is_wanted = |row: &&Matched| {
-                row.axis == MatchAxis::Accuracy && row.method == method.name() && row.level == *level
-            };
-            let lost = |kept: f64| base - kept;
-            matched.iter().filter(|row| row.task == view.name).find(is_wanted).map_or(Cell::Missing, |row| {
-                let (low, high) = (row.prior_task_high.map(lost), row.prior_task_low.map(lost));
-                Cell::interval(row.prior_task.map(lost), low, high)
-            })
+        cells.extend(levels.iter().map(|&level| {
+            let drops: Option<Vec<f64>> =
+                view.frontiers.per_seed(method, level, Point::forgetting).into_iter().collect();
+            let mean = drops.and_then(|drops| MeanInterval::new(&drops).ok());
+            mean.map_or(Cell::Missing, |mean| Cell::interval(Some(mean.mean), mean.low, mean.high))
         }));
         table.push(cells);
     }
     table
-}
-
-/// Mean prior score of the bases of a method's repetitions.
-fn base_of_method(view: &TaskView<'_>, method: StudyMethod) -> f64 {
-    let seeds = view.frontiers.of(method);
-    let n_bases = view.measured.bases.len();
-    let prior = |seed_idx: u64| view.bases()[seed_idx as usize % n_bases].prior_score;
-    seeds.iter().map(|seed| prior(seed.seed_idx)).sum::<f64>() / seeds.len() as f64
 }
 
 /// Where every setting ended.
@@ -185,4 +171,27 @@ fn unreached(view: &TaskView<'_>) -> Option<String> {
             list(&out)
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::study::points::Measured;
+    use crate::llm::study::sample_study::CLEAR;
+
+    #[test]
+    fn a_base_with_a_lower_prior_score_changes_no_drop() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut measured = Measured::read(&CLEAR.write(dir.path(), |_| true)).unwrap();
+        let drops = |measured: &Measured| {
+            let views = TaskView::all(measured).unwrap();
+            drop_table(&views[0]).rows().to_vec()
+        };
+        let before = drops(&measured);
+        assert!(before.iter().flatten().any(|cell| matches!(cell, Cell::Interval { .. })));
+        for point in measured.points.iter_mut().filter(|point| point.setting.seed_idx == 1) {
+            point.measured.prior_score -= 0.2;
+        }
+        assert_eq!(drops(&measured), before);
+    }
 }

@@ -99,9 +99,14 @@ pub(crate) fn headline_table(view: &TaskView<'_>) -> Table {
     let caption = format!(
         "{}: what SFT forgets more than GRPO where both have the same new-task accuracy, along the frontiers of each \
          repetition; mean with Student's 95 % interval over repetitions that have both. A frontier is chosen among all rates \
-         and checkpoints of a repetition by the very questions and documents that it is read on; repetitions differ in the \
-         seed of training alone. Below the first policy of a frontier that policy counts; levels below all of them are left out.",
-        view.name
+         and checkpoints of a repetition by the very questions and documents that it is read on; repetitions differ in {}. \
+         Below the first policy of a frontier that policy counts; levels below all of them are left out.",
+        view.name,
+        if view.measured.bases.len() > 1 {
+            "base and seed of training"
+        } else {
+            "the seed of training alone"
+        }
     );
     let mut table = Table::new(view.file("headline"), caption, columns);
     let frontiers =

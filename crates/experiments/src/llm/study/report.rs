@@ -121,7 +121,7 @@ fn page(
     let config = &measured.config;
     let tasks: Vec<&str> = views.iter().map(|view| view.name).collect();
     let mut sections = vec![
-        cost_section(views, &summary.matched)?,
+        cost_section(views)?,
         quadrant_section(views),
         law_section(views, &summary.matched)?,
         rival_section(views, &summary.predictors)?,
